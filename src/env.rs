@@ -1,0 +1,152 @@
+//! The world outside: time, chance and, in tests, faults. A node learns them
+//! from here alone, so a simulation that owns this module's values owns the run.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use uuid::Uuid;
+
+use crate::model::time::Timestamp;
+
+/// Everything a node takes from its surroundings.
+#[derive(Clone)]
+pub struct Env {
+    /// What time it is.
+    pub clock: Clock,
+    /// What chance says.
+    pub entropy: Entropy,
+    /// What breaks, in tests.
+    pub faults: Faults,
+}
+
+impl Env {
+    /// The real world.
+    pub fn real() -> Self {
+        Self { clock: Clock::system(), entropy: Entropy::from_system(), faults: Faults::none() }
+    }
+}
+
+/// The wall clock. The virtual one follows tokio's, so that pausing tokio's
+/// time pauses this one too.
+#[derive(Clone)]
+pub struct Clock(Source);
+
+#[derive(Clone)]
+enum Source {
+    System,
+    Virtual { epoch: Timestamp, started: tokio::time::Instant },
+}
+
+impl Clock {
+    /// The system's clock.
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that shows `epoch` now and runs as tokio's does.
+    pub fn virtual_from(epoch: Timestamp) -> Self {
+        Self(Source::Virtual { epoch, started: tokio::time::Instant::now() })
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System => Timestamp::from_ms(system_ms()),
+            Source::Virtual { epoch, started } => epoch.plus(started.elapsed()),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+fn system_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Chance: one generator for production (seeded by the system) and simulation
+/// (seeded by hand).
+#[derive(Clone)]
+pub struct Entropy(Arc<Mutex<StdRng>>);
+
+impl Entropy {
+    /// Seeded by the operating system.
+    pub fn from_system() -> Self {
+        let seed = rand::random::<[u8; 32]>();
+        Self(Arc::new(Mutex::new(StdRng::from_seed(seed))))
+    }
+
+    /// Seeded by hand: the same seed draws the same numbers.
+    pub fn seeded(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
+    }
+
+    fn with<T>(&self, draw: impl FnOnce(&mut StdRng) -> T) -> T {
+        draw(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// 64 random bits.
+    pub fn u64(&self) -> u64 {
+        self.with(RngExt::random)
+    }
+
+    /// A number below `bound`; 0 if there is none.
+    pub fn below(&self, bound: u64) -> u64 {
+        if bound == 0 { 0 } else { self.with(|rng| rng.random_range(0..bound)) }
+    }
+
+    /// Random bytes, fit for keys.
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        self.with(RngExt::random)
+    }
+
+    /// A random (version 4) UUID.
+    pub fn uuid(&self) -> Uuid {
+        uuid::Builder::from_random_bytes(self.bytes()).into_uuid()
+    }
+}
+
+/// Points at which a test may break the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Point {
+    /// The writer is about to commit.
+    BeforeCommit,
+    /// The writer has committed and not yet said so.
+    AfterCommit,
+    /// A receiver has answered and nothing of it is recorded yet.
+    AfterAnswer,
+    /// A failed attempt's next time is about to be recorded.
+    BeforeSettle,
+}
+
+/// What happens at a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The operation reports an error.
+    Error,
+}
+
+type Plan = dyn Fn(Point) -> Option<Fault> + Send + Sync;
+
+/// The faults planned by a test; none in production. A plan may also end the
+/// process by itself.
+#[derive(Clone)]
+pub struct Faults(Option<Arc<Plan>>);
+
+impl Faults {
+    /// Nothing breaks.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// What breaks is what `plan` says when asked at each point.
+    pub fn planned(plan: impl Fn(Point) -> Option<Fault> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(plan)))
+    }
+
+    /// Whether `point` breaks now.
+    pub fn at(&self, point: Point) -> Option<Fault> {
+        self.0.as_ref().and_then(|plan| plan(point))
+    }
+}

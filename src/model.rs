@@ -1,0 +1,12 @@
+//! The nouns. Plain data with the invariants its constructors check; nothing
+//! here knows how it is stored, sent or shown.
+
+pub mod account;
+pub mod attempt;
+pub mod change;
+pub mod delivery;
+pub mod event;
+pub mod id;
+pub mod number;
+pub mod time;
+pub mod webhook;

@@ -1,0 +1,61 @@
+//! A change: one item of a notification, read and understood.
+
+use super::id::BusinessAccountId;
+use super::number::Subject;
+
+/// Which value a change has: the first 16 bytes of SHA-256 over business
+/// account, field and canonical value. With the change's time it is the
+/// deduplication key (contract.md 5.5).
+pub type Fingerprint = [u8; 16];
+
+/// One change of one business account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The WABA it concerns.
+    pub business_account: BusinessAccountId,
+    /// `entry[].time`, in seconds since the epoch, if it was said.
+    pub time: Option<i64>,
+    /// Meta's name of the field, `phone_number_quality_update`.
+    pub field: String,
+    /// Whom it is about.
+    pub subject: Subject,
+    /// Which value it has.
+    pub fingerprint: Fingerprint,
+    /// What it says.
+    pub detail: Detail,
+    /// The value as it came, JSON: kept while the change waits unrouted.
+    pub raw: String,
+}
+
+/// What a change says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Detail {
+    /// A number's limit, throughput or quality: the seed's event.
+    Quality(Quality),
+    /// Any other business-management change, mapped already.
+    Other {
+        /// The `eventType`.
+        event_type: String,
+        /// The `eventDetails`, JSON.
+        details: String,
+    },
+}
+
+/// The value of a `phone_number_quality_update`. Values are Meta's, unchanged,
+/// known or not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Quality {
+    /// The number as the provider shows it.
+    pub display_phone_number: String,
+    /// `UPGRADE`, `FLAGGED`..
+    pub event: String,
+    /// The limit now, `TIER_10K`.
+    pub current_limit: Option<String>,
+    /// The limit before; on messaging-limit changes only.
+    pub old_limit: Option<String>,
+    /// The portfolio's limit, in Meta's newer words.
+    pub max_daily_conversations_per_business: Option<String>,
+}
+
+/// The seed's `eventType`, and Meta's field of the same name.
+pub const QUALITY_FIELD: &str = "phone_number_quality_update";

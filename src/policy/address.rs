@@ -1,0 +1,1 @@
+//! Where a delivery may go. (To be written.)

@@ -1,0 +1,3 @@
+//! Upstream bytes to changes.
+
+pub mod meta;

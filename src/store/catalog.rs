@@ -1,0 +1,288 @@
+//! The control plane: what operators and account owners configure and look at.
+//!
+//! Listing goes newest first for events and deliveries, by id elsewhere. A page
+//! says where the next one begins; it may be shorter than asked for, even
+//! empty, and still have a next one, because a filter that matches little must
+//! not make one call scan everything.
+
+use super::Reply;
+use super::queue::Retention;
+use crate::model::account::{Account, ApiKey, BusinessAccount};
+use crate::model::attempt::Attempt;
+use crate::model::delivery::{Delivery, DeliveryState};
+use crate::model::id::{
+    AccountId, BusinessAccountId, DeliveryId, EventId, Position, SubAccountId, WebhookId, WebhookKey,
+};
+use crate::model::number::Subject;
+use crate::model::time::Timestamp;
+use crate::model::webhook::{Scope, Webhook, WebhookType};
+
+/// The control plane.
+pub trait Catalog: Send + Sync + 'static {
+    /// Registers or changes an account; says whether it is new. Webhooks are
+    /// told, and what waited may be routable now.
+    fn put_account(&self, account: Account) -> Reply<bool>;
+    /// One account.
+    fn account(&self, id: AccountId) -> Reply<Option<Account>>;
+    /// Accounts by id, after `after`.
+    fn accounts(&self, after: Option<AccountId>, limit: usize) -> Reply<Page<Account, AccountId>>;
+    /// Removes an account, its webhooks and keys, and cancels what is pending.
+    /// `NotFound`, or `Conflict` while business accounts are registered to it.
+    fn delete_account(&self, id: AccountId, now: Timestamp) -> Reply<()>;
+
+    /// Registers or moves a business account; says whether it is new.
+    /// `NotFound` if there is no such account.
+    fn put_business_account(&self, business_account: BusinessAccount) -> Reply<bool>;
+    /// One business account.
+    fn business_account(&self, id: BusinessAccountId) -> Reply<Option<BusinessAccount>>;
+    /// Business accounts by id, after `after`.
+    fn business_accounts(
+        &self,
+        after: Option<BusinessAccountId>,
+        limit: usize,
+    ) -> Reply<Page<BusinessAccount, BusinessAccountId>>;
+    /// Unregisters a business account: its changes wait unrouted from now on.
+    fn delete_business_account(&self, id: BusinessAccountId) -> Reply<()>;
+    /// The sub-accounts that the account's business accounts name.
+    fn sub_accounts(&self, account: AccountId) -> Reply<Vec<SubAccountId>>;
+
+    /// Keeps a key by the hash of its text.
+    fn put_key(&self, key: ApiKey, hash: [u8; 32]) -> Reply<()>;
+    /// The key of that id, and its hash.
+    fn key(&self, id: String) -> Reply<Option<(ApiKey, [u8; 32])>>;
+    /// Keys by id, after `after`.
+    fn keys(&self, after: Option<String>, limit: usize) -> Reply<Page<ApiKey, String>>;
+    /// Forgets a key. `NotFound` if there is none.
+    fn delete_key(&self, id: String) -> Reply<()>;
+
+    /// The account's webhooks, oldest first.
+    fn webhooks(&self, account: AccountId) -> Reply<Vec<Webhook>>;
+    /// One webhook by the store's key; `None` once deleted.
+    fn webhook(&self, key: WebhookKey) -> Reply<Option<Webhook>>;
+    /// Creates or replaces webhooks by (account, scope, type), all or none.
+    /// `Conflict` if one of these identities has another id by now.
+    fn put_webhooks(&self, webhooks: Vec<Webhook>) -> Reply<()>;
+    /// Deletes webhooks, all or none, and cancels what is pending for them.
+    /// `NotFound` if one is not there: its index is the message.
+    fn delete_webhooks(
+        &self,
+        account: AccountId,
+        identities: Vec<(Scope, WebhookType)>,
+        now: Timestamp,
+    ) -> Reply<()>;
+    /// How deliveries to a webhook fare.
+    fn health(&self, account: AccountId, webhook: WebhookId) -> Reply<Health>;
+
+    /// Events of an account.
+    fn events(&self, query: EventQuery) -> Reply<Page<EventRow, Position>>;
+    /// One event of an account and its deliveries.
+    fn event(&self, account: AccountId, id: EventId) -> Reply<Option<(EventRow, Vec<Delivery>)>>;
+    /// Deliveries of an account.
+    fn deliveries(&self, query: DeliveryQuery) -> Reply<Page<Delivery, DeliveryId>>;
+    /// One delivery of an account with every attempt.
+    fn delivery(&self, account: AccountId, id: DeliveryId) -> Reply<Option<(Delivery, Vec<Attempt>)>>;
+
+    /// Makes settled deliveries pending again, due at `now`, with a fresh round
+    /// of attempts; says how many (a pending one stays as it is).
+    fn replay(&self, account: AccountId, deliveries: Vec<DeliveryId>, now: Timestamp) -> Reply<u64>;
+    /// Keeps a bulk replay, and counts what it will replay. It replays what
+    /// matches at this moment and was accepted up to it.
+    fn put_replay(&self, replay: Replay) -> Reply<Replay>;
+    /// How many deliveries a bulk replay of that query would take.
+    fn count(&self, query: DeliveryQuery) -> Reply<u64>;
+    /// One bulk replay.
+    fn bulk_replay(&self, account: AccountId, id: String) -> Reply<Option<Replay>>;
+    /// Cancels a bulk replay that still runs; says how it stands now.
+    fn cancel_replay(&self, account: AccountId, id: String) -> Reply<Option<Replay>>;
+    /// Takes each running bulk replay at most `step` deliveries further; says
+    /// whether any still runs.
+    fn advance_replays(&self, step: usize, now: Timestamp) -> Reply<bool>;
+
+    /// Changes that wait for their business account, oldest first, after `after`.
+    fn unrouted(&self, after: Option<i64>, limit: usize) -> Reply<Page<UnroutedRow, i64>>;
+    /// What could not be read, newest first, before `before`.
+    fn unparsed(&self, before: Option<i64>, limit: usize) -> Reply<Page<UnparsedRow, i64>>;
+
+    /// How much of what there is, for the metrics.
+    fn totals(&self, now: Timestamp) -> Reply<Totals>;
+    /// Answers if the store can be read and written.
+    fn ping(&self) -> Reply<()>;
+    /// Whether anything is older than `retention` says.
+    fn overdue(&self, retention: Retention) -> Reply<bool>;
+}
+
+/// A page of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T, C> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where the next page begins: pass it as `after` or `before`.
+    pub next: Option<C>,
+}
+
+/// Which events.
+#[derive(Debug, Clone)]
+pub struct EventQuery {
+    /// Of which account.
+    pub account: AccountId,
+    /// About which number.
+    pub number: Option<Subject>,
+    /// Of which type.
+    pub event_type: Option<String>,
+    /// Accepted at or after.
+    pub since: Option<Timestamp>,
+    /// Accepted before.
+    pub until: Option<Timestamp>,
+    /// Before this position.
+    pub before: Option<Position>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// An event as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    /// Its id.
+    pub id: EventId,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// Its sequence within account and number.
+    pub sequence: i64,
+    /// The number's digits, if it is about one.
+    pub phone_number: Option<String>,
+    /// The app it came through; `None` if it was published here.
+    pub app: Option<String>,
+    /// How often Meta sent it again with a later time.
+    pub resends: u32,
+    /// Whether it is a test event.
+    pub test: bool,
+    /// The exact bytes that are sent, JSON.
+    pub body: Vec<u8>,
+}
+
+/// Which deliveries.
+#[derive(Debug, Clone)]
+pub struct DeliveryQuery {
+    /// Of which account.
+    pub account: AccountId,
+    /// Standing where.
+    pub state: Option<DeliveryState>,
+    /// To which webhook.
+    pub webhook: Option<WebhookId>,
+    /// Of which number.
+    pub number: Option<Subject>,
+    /// Whose event was accepted at or after.
+    pub since: Option<Timestamp>,
+    /// Whose event was accepted before.
+    pub until: Option<Timestamp>,
+    /// Before this delivery.
+    pub before: Option<DeliveryId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// How deliveries to a webhook fare, over its last 100 that were attempted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Health {
+    /// Deliveries waiting.
+    pub pending: u64,
+    /// Of the last 100 attempted ones, how many were delivered.
+    pub delivered: u64,
+    /// Of the last 100 attempted ones, how many are exhausted.
+    pub exhausted: u64,
+    /// When one was last delivered.
+    pub last_delivered_at: Option<Timestamp>,
+    /// The last failed attempt among them.
+    pub last_failure: Option<Attempt>,
+}
+
+/// A bulk replay.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// Its id.
+    pub id: String,
+    /// What it replays (`before` and `limit` are not used).
+    pub query: DeliveryQuery,
+    /// At most so many deliveries a second.
+    pub per_second: u32,
+    /// How many match.
+    pub matched: u64,
+    /// How many were replayed so far.
+    pub replayed: u64,
+    /// Where it stands.
+    pub state: ReplayState,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+}
+
+/// Where a bulk replay stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplayState {
+    /// Under way.
+    Running,
+    /// Through.
+    Completed,
+    /// Stopped by its owner.
+    Canceled,
+}
+
+impl ReplayState {
+    /// All states, in the order of their codes.
+    pub const ALL: [Self; 3] = [Self::Running, Self::Completed, Self::Canceled];
+
+    /// The state's name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+/// A change that waits for its business account, as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnroutedRow {
+    /// Its row.
+    pub row: i64,
+    /// `entry[].id`.
+    pub business_account: String,
+    /// The app it came through.
+    pub app: String,
+    /// The field.
+    pub field: String,
+    /// `entry[].time`, in seconds.
+    pub time: Option<i64>,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// The value, JSON as it came.
+    pub raw: String,
+}
+
+/// Something that could not be read, as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnparsedRow {
+    /// Its row.
+    pub row: i64,
+    /// The app it came through.
+    pub app: String,
+    /// The business account, if that much could be read.
+    pub business_account: Option<String>,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Its bytes as they came.
+    pub raw: Vec<u8>,
+}
+
+/// How much of what there is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Deliveries by state, in the order of [`DeliveryState::ALL`].
+    pub deliveries: [u64; 4],
+    /// Changes waiting for their business account.
+    pub unrouted: u64,
+    /// How long the oldest due delivery has been due, in milliseconds.
+    pub oldest_due_ms: i64,
+}

@@ -1,0 +1,144 @@
+//! Where the store and the dispatcher meet: leased deliveries on their way out,
+//! and the news of what else is due.
+//!
+//! Memory is bounded twice: `capacity` deliveries in all, `per_webhook` of each
+//! webhook, counted from the reservation before the commit until the attempt
+//! has settled. A webhook that hangs with 100,000 waiting holds its own few
+//! places and nobody else's. All else is one instant per webhook: when it is
+//! next due. Losing any of this costs nothing but a look into the store.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::queue::Claimed;
+use crate::model::id::WebhookKey;
+use crate::model::time::Timestamp;
+
+/// The meeting place. One per node.
+pub struct Handover {
+    capacity: usize,
+    per_webhook: usize,
+    inner: Mutex<Inner>,
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    open: bool,
+    places: usize,
+    places_of: HashMap<WebhookKey, usize>,
+    ready: VecDeque<Claimed>,
+    due: BTreeMap<WebhookKey, Timestamp>,
+    changed: BTreeSet<WebhookKey>,
+}
+
+/// What the dispatcher takes away.
+#[derive(Default)]
+pub struct News {
+    /// Leased deliveries, in the order of their commits.
+    pub ready: VecDeque<Claimed>,
+    /// Webhooks with deliveries in the store that are due at that instant.
+    pub due: BTreeMap<WebhookKey, Timestamp>,
+    /// Webhooks whose configuration changed.
+    pub changed: BTreeSet<WebhookKey>,
+}
+
+impl Handover {
+    /// A handover with room for `capacity` deliveries, `per_webhook` of each
+    /// webhook. It takes none before [`Handover::open`].
+    pub fn new(capacity: usize, per_webhook: usize) -> Self {
+        Self { capacity, per_webhook, inner: Mutex::default(), news: Notify::new() }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A dispatcher is there: deliveries may be handed over.
+    pub fn open(&self) {
+        self.inner().open = true;
+    }
+
+    /// The dispatcher is leaving: what is accepted from now on stays due in the
+    /// store.
+    pub fn close(&self) {
+        self.inner().open = false;
+    }
+
+    /// Takes a place for a delivery of `webhook`; false if there is none.
+    pub fn reserve(&self, webhook: WebhookKey) -> bool {
+        let mut inner = self.inner();
+        let taken = inner.places_of.get(&webhook).copied().unwrap_or(0);
+        if !inner.open || inner.places >= self.capacity || taken >= self.per_webhook {
+            return false;
+        }
+        inner.places += 1;
+        inner.places_of.insert(webhook, taken + 1);
+        true
+    }
+
+    /// Gives places back: the delivery settled, or was never committed.
+    pub fn free(&self, webhook: WebhookKey) {
+        let mut inner = self.inner();
+        let left = inner.places_of.get(&webhook).copied().unwrap_or(0);
+        debug_assert!(left > 0, "a place is freed once");
+        inner.places = inner.places.saturating_sub(1);
+        if left <= 1 {
+            inner.places_of.remove(&webhook);
+        } else {
+            inner.places_of.insert(webhook, left - 1);
+        }
+    }
+
+    /// How many more deliveries of `webhook` fit.
+    pub fn room(&self, webhook: WebhookKey) -> usize {
+        let inner = self.inner();
+        let taken = inner.places_of.get(&webhook).copied().unwrap_or(0);
+        self.per_webhook.saturating_sub(taken).min(self.capacity.saturating_sub(inner.places))
+    }
+
+    /// How many places are taken, and how many there are.
+    pub fn depth(&self) -> (usize, usize) {
+        (self.inner().places, self.capacity)
+    }
+
+    /// Hands committed deliveries over; each has its place already.
+    pub fn hand_over(&self, claimed: Vec<Claimed>) {
+        if !claimed.is_empty() {
+            self.inner().ready.extend(claimed);
+            self.news.notify_one();
+        }
+    }
+
+    /// Says that the store holds something of `webhook`, due at `at`.
+    pub fn note_due(&self, webhook: WebhookKey, at: Timestamp) {
+        let mut inner = self.inner();
+        let earliest = inner.due.entry(webhook).or_insert(at);
+        *earliest = at.min(*earliest);
+        drop(inner);
+        self.news.notify_one();
+    }
+
+    /// Says that `webhook` was configured anew, enabled, disabled or deleted.
+    pub fn note_changed(&self, webhook: WebhookKey) {
+        self.inner().changed.insert(webhook);
+        self.news.notify_one();
+    }
+
+    /// Takes what there is.
+    pub fn take(&self) -> News {
+        let mut inner = self.inner();
+        News {
+            ready: std::mem::take(&mut inner.ready),
+            due: std::mem::take(&mut inner.due),
+            changed: std::mem::take(&mut inner.changed),
+        }
+    }
+
+    /// Waits for news. Level-triggered: news from before the call counts.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+}

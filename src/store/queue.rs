@@ -1,0 +1,244 @@
+//! The data plane: from an accepted change to a settled delivery.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Reply;
+use crate::model::attempt::Attempt;
+use crate::model::change::{Change, Fingerprint};
+use crate::model::delivery::{DeliveryState, Lane};
+use crate::model::id::{AccountId, DeliveryId, EventId, WebhookId, WebhookKey};
+use crate::model::time::Timestamp;
+
+/// The data plane. See the module's docs of [`crate::store`] for the rules.
+pub trait Queue: Send + Sync + 'static {
+    /// Takes a notification whole: deduplicates, routes, numbers and fills each
+    /// change, and keeps events with what they owe, or the change as unrouted.
+    fn accept(&self, batch: Batch) -> Reply<Receipt>;
+
+    /// Takes an event that the account itself publishes, or a test event.
+    fn publish(&self, publication: Publication) -> Reply<Published>;
+
+    /// Leases due heads of lanes, at most `wants[i].room` of each webhook, and
+    /// puts them into the handover. Says when each webhook asked for is next
+    /// due (`None`: nothing waits).
+    fn claim(&self, wants: Vec<Want>, now: Timestamp) -> Reply<Vec<(WebhookKey, Option<Timestamp>)>>;
+
+    /// Records an attempt and what follows from it, if the lease still holds.
+    fn settle(&self, settlement: Settlement) -> Reply<Settled>;
+
+    /// Gives up leases unused: the deliveries are due again at `now`.
+    fn release(&self, leases: Vec<(DeliveryId, Lease)>, now: Timestamp) -> Reply<()>;
+
+    /// When each webhook with waiting deliveries is next due: what a dispatcher
+    /// starts from.
+    fn schedule(&self) -> Reply<BTreeMap<WebhookKey, Timestamp>>;
+
+    /// Changes that wait for their business account, oldest first, at most
+    /// `limit`, if that business account is routable now.
+    fn waiting(&self, limit: usize) -> Reply<Vec<Waiting>>;
+
+    /// Removes what is older than `retention` says, a small step at a time;
+    /// says whether more is left.
+    fn retire(&self, retention: Retention) -> Reply<bool>;
+}
+
+/// The changes of one notification.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// When it arrived.
+    pub now: Timestamp,
+    /// The Meta app it came through.
+    pub app: String,
+    /// What it holds, in its order.
+    pub items: Vec<Item>,
+    /// Random bits for event ids.
+    pub random: u64,
+    /// Whether `currentLimit` and `oldLimit` are filled (contract.md 5.1).
+    pub fill_limits: bool,
+}
+
+/// One item of a notification.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// A change that is understood.
+    Change(Change),
+    /// A change from the unrouted ones, to be routed now: the row it waits in.
+    Waiting(i64, Change),
+    /// Something validly signed that can't be read.
+    Unparsed(Unparsed),
+}
+
+/// Something validly signed that can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unparsed {
+    /// The business account, if that much can be read.
+    pub business_account: Option<String>,
+    /// The time it says, if any, in seconds.
+    pub time: Option<i64>,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Its bytes as they came.
+    pub raw: Vec<u8>,
+    /// Which bytes these are, to keep repeats once.
+    pub fingerprint: Fingerprint,
+}
+
+/// What became of a notification's items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Receipt {
+    /// New events.
+    pub accepted: u64,
+    /// Seen before.
+    pub duplicate: u64,
+    /// The latest value of its number again, stamped anew.
+    pub resent: u64,
+    /// Waiting for their business account.
+    pub unrouted: u64,
+    /// Kept raw.
+    pub unparsed: u64,
+}
+
+/// An event that does not come from Meta.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// When it was handed over.
+    pub now: Timestamp,
+    /// For whom.
+    pub account: AccountId,
+    /// What it says; its `time` may be `None`: then now.
+    pub change: Change,
+    /// When what it tells happened, if said.
+    pub timestamp: Option<Timestamp>,
+    /// To whom it goes.
+    pub audience: Audience,
+    /// The caller's idempotency key and the hash of its request.
+    pub idempotency: Option<(String, Fingerprint)>,
+    /// Random bits for the event's id.
+    pub random: u64,
+    /// Whether limits are filled.
+    pub fill_limits: bool,
+}
+
+/// To whom a published event goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// To every webhook that routing names.
+    Routed,
+    /// To this webhook only, marked as a test.
+    Test(WebhookId),
+}
+
+/// What became of a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// A new event.
+    Accepted(EventId),
+    /// The event that the same idempotency key made before.
+    Repeated(EventId),
+    /// The idempotency key was used for another request.
+    KeyReused,
+    /// The business account is not registered to this account.
+    UnknownBusinessAccount,
+    /// The account is not configured for Chat Apps.
+    NotConfigured,
+    /// There is no such webhook, or it is disabled or not of type CABM.
+    UnknownWebhook,
+}
+
+/// How many deliveries of a webhook the dispatcher has room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Want {
+    /// Which webhook.
+    pub webhook: WebhookKey,
+    /// At most so many.
+    pub room: usize,
+}
+
+/// The right to attempt a delivery, for a while. The token is unique among all
+/// leases ever given: a settlement under an older one changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Which lease.
+    pub token: i64,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// A leased delivery with all that an attempt needs but the webhook's own
+/// configuration.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// Under which lease.
+    pub lease: Lease,
+    /// In which lane.
+    pub lane: Lane,
+    /// The event's id.
+    pub event: EventId,
+    /// The event's sequence within its account and number.
+    pub sequence: i64,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// Of these, attempts before the last replay.
+    pub attempts_before: u32,
+    /// Whether it is a test event.
+    pub test: bool,
+    /// The exact bytes to send.
+    pub body: Arc<[u8]>,
+}
+
+/// An attempt that ended, and where that leaves the delivery.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// In which lane.
+    pub lane: Lane,
+    /// Under which lease.
+    pub lease: Lease,
+    /// The attempt; its `next_at` says when the next one is due.
+    pub attempt: Attempt,
+    /// Where the delivery stands now: pending until `next_at`, or settled.
+    pub state: DeliveryState,
+    /// When this is recorded.
+    pub now: Timestamp,
+}
+
+/// What became of a settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Recorded.
+    Recorded,
+    /// The lease had gone: nothing was recorded.
+    Stale,
+}
+
+/// A change that waits for its business account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The row it waits in.
+    pub row: i64,
+    /// The app it came through.
+    pub app: String,
+    /// `entry[].id`.
+    pub business_account: String,
+    /// `entry[].time`, in seconds.
+    pub time: Option<i64>,
+    /// The field.
+    pub field: String,
+    /// The value, JSON as it came.
+    pub raw: String,
+}
+
+/// What is old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Events accepted before this, with nothing pending, go.
+    pub events_before: Timestamp,
+    /// Deduplication and idempotency keys from before this go.
+    pub keys_before: Timestamp,
+    /// At most so many rows a step.
+    pub step: usize,
+}
