@@ -1,0 +1,239 @@
+//! Connections, and what must hold before one is used.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::Semaphore;
+
+use super::Mode;
+use crate::store::{Error, ErrorKind, Reply};
+
+/// The migrations in order; a store's `user_version` counts those applied.
+const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_spine.sql")];
+
+/// "BELL" in ASCII: marks a database file as ours.
+const APPLICATION_ID: i64 = 0x4245_4c4c;
+
+/// SQLite before this can lose committed data in WAL mode.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// Prepared statements kept per connection.
+const STATEMENTS: usize = 128;
+
+fn unusable(message: String) -> Error {
+    Error::new(ErrorKind::Unusable, message)
+}
+
+/// Opens the connection that writes, alone: the lock file next to the database
+/// stays locked while the returned handle lives.
+pub(super) fn open_writer(path: &Path) -> Result<(Connection, File), Error> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(unusable(format!(
+            "SQLite {} can lose committed data; 3.51.3 or later is needed",
+            rusqlite::version()
+        )));
+    }
+    let lock = lock(path)?;
+    let mut connection = Connection::open(path).map_err(|error| cannot_open(path, &error))?;
+    prepare(&connection, path)?;
+    check_ours(&connection, path)?;
+    migrate(&mut connection, path)?;
+    Ok((connection, lock))
+}
+
+fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
+    unusable(format!(
+        "cannot open the store {}: {error}; hint: check that its directory exists and that this user may write there",
+        path.display()
+    ))
+}
+
+/// `path` with `suffix` after its name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn lock(path: &Path) -> Result<File, Error> {
+    let lock_path = beside(path, ".lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(|error| {
+        unusable(format!(
+            "cannot create {}: {error}; hint: check that its directory exists and that this user may write there",
+            lock_path.display()
+        ))
+    })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(_) => Err(unusable(format!(
+            "the store {} is in use by another process; hint: stop that one first, one store serves one process",
+            path.display()
+        ))),
+    }
+}
+
+/// Sets what durability rests on, and reads it back.
+fn prepare(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let set_up = || -> rusqlite::Result<()> {
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "busy_timeout", 5_000)?;
+        connection.pragma_update(None, "cache_size", -16_384)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+        connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")
+    };
+    set_up().map_err(|error| cannot_open(path, &error))?;
+    check_settings(connection)
+}
+
+/// Refuses a connection whose durability settings did not take.
+fn check_settings(connection: &Connection) -> Result<(), Error> {
+    let read =
+        |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+    let expect = [
+        ("journal_mode", rusqlite::types::Value::Text("wal".into())),
+        ("synchronous", rusqlite::types::Value::Integer(2)),
+        ("foreign_keys", rusqlite::types::Value::Integer(1)),
+    ];
+    for (name, wanted) in expect {
+        let found = read(name)?;
+        if found != wanted {
+            return Err(unusable(format!(
+                "the store's {name} is {found:?} where {wanted:?} was asked for: it would not be durable; hint: check the file system"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn integer(connection: &Connection, pragma: &str) -> Result<i64, Error> {
+    Ok(connection.pragma_query_value(None, pragma, |row| row.get(0))?)
+}
+
+fn check_ours(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let id = integer(connection, "application_id")?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if id != APPLICATION_ID && (id != 0 || tables > 0) {
+        return Err(unusable(format!(
+            "{} is not a Bellwether store; hint: give store.url another path",
+            path.display()
+        )));
+    }
+    let version = integer(connection, "user_version")?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if version > known {
+        return Err(unusable(format!(
+            "the store {} has schema {version} and this program knows {known}; hint: run the newer bellwether that made it",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let done = usize::try_from(integer(connection, "user_version")?).unwrap_or(0);
+    for (number, sql) in MIGRATIONS.iter().enumerate().skip(done) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(number + 1).unwrap_or(i64::MAX))?;
+        transaction.commit()?;
+        tracing::info!(path = %path.display(), schema = number + 1, "store migrated");
+    }
+    Ok(())
+}
+
+/// What is wrong with a store file at rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// There is none yet.
+    Missing,
+    /// It can't be used, for the reason given.
+    Unusable(String),
+    /// SQLite's integrity check found damage.
+    Damaged(String),
+}
+
+/// Looks at a store without changing it: whether it is ours, of a known schema
+/// and undamaged. A store in use may be inspected too.
+pub fn inspect(path: &Path) -> Result<(), Problem> {
+    if !path.exists() {
+        return Err(Problem::Missing);
+    }
+    let look = || -> Result<String, Error> {
+        let connection = open_reader(path)?;
+        check_ours(&connection, path)?;
+        Ok(connection.pragma_query_value(None, "quick_check", |row| row.get(0))?)
+    };
+    match look() {
+        Ok(verdict) if verdict == "ok" => Ok(()),
+        Ok(verdict) => Err(Problem::Damaged(verdict)),
+        Err(error) => Err(Problem::Unusable(error.to_string())),
+    }
+}
+
+fn open_reader(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "busy_timeout", 5_000)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    check_settings(&connection)?;
+    Ok(connection)
+}
+
+/// At most so many queries run at a time; others wait their turn.
+const READERS: usize = 4;
+
+/// A few read-only connections.
+pub(super) struct Readers {
+    path: PathBuf,
+    mode: Mode,
+    idle: Mutex<Vec<Connection>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf, mode: Mode) -> Self {
+        Self { path, mode, idle: Mutex::default(), turns: Arc::new(Semaphore::new(READERS)) }
+    }
+
+    pub(super) fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        query: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Reply<T> {
+        let readers = Arc::clone(self);
+        Box::pin(async move {
+            let closed = |_| Error::new(ErrorKind::Failed, "the store is closed");
+            let turn = Arc::clone(&readers.turns).acquire_owned().await.map_err(closed)?;
+            if readers.mode == Mode::Inline {
+                return readers.query(query);
+            }
+            let task = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                readers.query(query)
+            });
+            task.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Failed, "a query ended abruptly")))
+        })
+    }
+
+    fn query<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => open_reader(&self.path)?,
+        };
+        let snapshot = connection.transaction()?;
+        let answer = query(&snapshot);
+        snapshot.finish()?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        answer
+    }
+}
