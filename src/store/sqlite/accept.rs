@@ -78,11 +78,17 @@ fn take(
                 receipt.unrouted += 1;
             }
         },
-        Item::Waiting(row, change) => {
+        Item::Waiting(row, Ok(change)) => {
             if let Some(route) = routable(turn, change)?
                 && take_from_unrouted(turn, *row)?
             {
                 accept_change(turn, batch, at, change, &route, receipt)?;
+            }
+        }
+        Item::Waiting(row, Err(unparsed)) => {
+            if take_from_unrouted(turn, *row)? {
+                keep_unparsed(turn, batch, unparsed)?;
+                receipt.unparsed += 1;
             }
         }
     }
