@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Reply;
 use crate::model::attempt::Attempt;
+pub use crate::model::change::Unparsed;
 use crate::model::change::{Change, Fingerprint};
 use crate::model::delivery::{DeliveryState, Lane};
 use crate::model::id::{AccountId, DeliveryId, EventId, Position, WebhookId, WebhookKey};
@@ -68,21 +69,6 @@ pub enum Item {
     Waiting(i64, Result<Change, Unparsed>),
     /// Something validly signed that can't be read.
     Unparsed(Unparsed),
-}
-
-/// Something validly signed that can't be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unparsed {
-    /// The business account, if that much can be read.
-    pub business_account: Option<String>,
-    /// The time it says, if any, in seconds.
-    pub time: Option<i64>,
-    /// What is wrong with it.
-    pub reason: String,
-    /// Its bytes as they came.
-    pub raw: Vec<u8>,
-    /// Which bytes these are, to keep repeats once.
-    pub fingerprint: Fingerprint,
 }
 
 /// What became of a notification's items.
