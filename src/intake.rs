@@ -46,7 +46,9 @@ pub struct App {
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// No such app.
-    #[error("no such app is configured here; hint: the last part of the callback URL is a name under meta.apps")]
+    #[error(
+        "no such app is configured here; hint: the last part of the callback URL is a name under meta.apps"
+    )]
     UnknownApp,
     /// Not signed by the app's secret.
     #[error(transparent)]
@@ -58,7 +60,9 @@ pub enum Refusal {
     #[error("the notification could not be stored; try again shortly")]
     NotStored(#[from] Error),
     /// The handshake's token is wrong, or something of it is missing.
-    #[error("the verify token does not match; hint: enter meta.apps.<name>.verify_token in the app's dashboard")]
+    #[error(
+        "the verify token does not match; hint: enter meta.apps.<name>.verify_token in the app's dashboard"
+    )]
     Handshake,
 }
 
