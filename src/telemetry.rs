@@ -13,3 +13,7 @@ impl Metrics {
     /// A settled delivery.
     pub fn settled(&self, _state: crate::model::delivery::DeliveryState) {}
 }
+impl Metrics {
+    /// An attempt.
+    pub fn attempt(&self, _class: crate::model::attempt::OutcomeClass, _took: Duration) {}
+}

@@ -65,8 +65,7 @@ CREATE TABLE numbers (
     sequence    INTEGER NOT NULL,
     limit_value TEXT,
     limit_since INTEGER,
-    latest      BLOB,
-    latest_time INTEGER,
+    latest      BLOB    NOT NULL,
     last_event  INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX numbers_by_subject ON numbers (account, subject);
@@ -141,7 +140,7 @@ CREATE TABLE deliveries (
 -- Lanes in order, and what is pending of an account or webhook.
 CREATE INDEX deliveries_pending ON deliveries (account, webhook, number, id) WHERE state = 0;
 -- What may be claimed.
-CREATE INDEX deliveries_due ON deliveries (webhook, due_at, id) WHERE state = 0 AND due_at IS NOT NULL;
+CREATE INDEX deliveries_due ON deliveries (webhook, due_at, lease) WHERE state = 0 AND due_at IS NOT NULL;
 -- What went wrong.
 CREATE INDEX deliveries_ended ON deliveries (account, state, id) WHERE state >= 2;
 
