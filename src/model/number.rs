@@ -29,6 +29,11 @@ impl Subject {
         Self(format!("test:{webhook}").into())
     }
 
+    /// The subject that was stored as `text`.
+    pub fn stored(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The subject as stored.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -11,9 +11,11 @@
 //! unknown, so nothing more may be acknowledged before a fresh start.
 
 mod accept;
+mod catalog;
 mod claim;
 mod connection;
 mod control;
+mod deliveries;
 mod listing;
 mod publish;
 mod queries;
