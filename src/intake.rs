@@ -8,9 +8,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use secrecy::SecretString;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::env::Env;
 use crate::model::change::Unparsed;
@@ -29,6 +30,9 @@ pub const BODIES_IN_MEMORY_BYTES: usize = 64 << 20;
 
 /// The longest challenge that is echoed.
 const LONGEST_CHALLENGE: usize = 256;
+
+/// After so many new events the store has something to tidy.
+const TIDY_EVERY: u64 = 2_000;
 
 /// Unrouted changes routed in one transaction.
 const ROUTE_STEP: usize = 500;
@@ -74,18 +78,23 @@ pub struct Intake {
     metrics: Metrics,
     fill_limits: bool,
     memory: Semaphore,
+    errand: Arc<Notify>,
+    accepted: AtomicU64,
 }
 
 impl Intake {
-    /// An intake for these apps, by name.
+    /// An intake for these apps, by name. `errand` is told now and then that the
+    /// store has grown.
     pub fn new(
         apps: HashMap<String, App>,
         store: Arc<dyn Store>,
         env: Env,
         metrics: Metrics,
         fill_limits: bool,
+        errand: Arc<Notify>,
     ) -> Self {
-        Self { apps, store, env, metrics, fill_limits, memory: Semaphore::new(BODIES_IN_MEMORY_BYTES) }
+        let memory = Semaphore::new(BODIES_IN_MEMORY_BYTES);
+        Self { apps, store, env, metrics, fill_limits, memory, errand, accepted: AtomicU64::new(0) }
     }
 
     /// Meta's handshake: the challenge to echo, if the token is right.
@@ -139,6 +148,10 @@ impl Intake {
             tracing::warn!(%error, "a notification was not stored and is answered 503");
         })?;
         self.metrics.received(&receipt);
+        let before = self.accepted.fetch_add(receipt.accepted, Ordering::Relaxed);
+        if before / TIDY_EVERY != (before + receipt.accepted) / TIDY_EVERY {
+            self.errand.notify_one();
+        }
         Ok(receipt)
     }
 

@@ -24,7 +24,8 @@ use crate::env::Env;
 use crate::model::id::AccountId;
 use crate::node::process::Process;
 use crate::policy::signature::{MetaKey, WebhookKey};
-use crate::telemetry::logs;
+use crate::server;
+use crate::telemetry::{Metrics, logs};
 
 /// Where `dev` keeps its store and configuration, below the working directory.
 pub(super) const DIRECTORY: &str = ".bellwether";
@@ -132,11 +133,12 @@ async fn start_receiver(receiver: Receiver) -> Result<String, Failure> {
         Err(_) => TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?,
     };
     let url = format!("http://{}{}", listener.local_addr().map_err(failed)?, receiver::PATH);
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the receiver is a program of its own that happens to live here"
-    )]
-    tokio::spawn(async move { axum::serve(listener, receiver::router(receiver)).await });
+    let limits = server::Limits { max_connections: 64, header_timeout: ARRIVAL, drain_timeout: Duration::ZERO };
+    let (running, stop) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        server::serve(listener, receiver::router(receiver), limits, Metrics::new(), stop).await;
+        drop(running);
+    });
     Ok(url)
 }
 

@@ -90,7 +90,7 @@ struct Inner {
     /// In the order of [`Refused::ALL`].
     refused: [Counter; 7],
     /// In the order of [`OutcomeClass::ALL`].
-    attempts: [Counter; 11],
+    attempts: [Counter; 12],
     /// In the order of [`DeliveryState::ALL`]; the pending one stays out of it.
     settled: [Option<Counter>; 4],
     batch_size: Histogram,
