@@ -31,8 +31,7 @@ pub const OPEN_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 
 /// Ports of well-known internal services: outside the allowed networks closed
 /// even if [`Rules::allow_ports`] lists them.
-pub const CLOSED_PORTS: [u16; 13] =
-    [22, 25, 110, 143, 389, 445, 2375, 3306, 5432, 6379, 9200, 11211, 27017];
+pub const CLOSED_PORTS: [u16; 13] = [22, 25, 110, 143, 389, 445, 2375, 3306, 5432, 6379, 9200, 11211, 27017];
 
 /// The operator's rules. The default is the strictest: https to public
 /// addresses on [`OPEN_PORTS`].
@@ -187,8 +186,7 @@ impl Rules {
     /// same address.
     pub fn judge_connection(&self, local: SocketAddr, peer: SocketAddr) -> Result<(), Refusal> {
         let to_itself = local.ip().to_canonical() == peer.ip().to_canonical();
-        let listening =
-            || self.own.iter().any(|own| own.ip().is_unspecified() && own.port() == peer.port());
+        let listening = || self.own.iter().any(|own| own.ip().is_unspecified() && own.port() == peer.port());
         if to_itself && listening() { Err(Refusal::Own) } else { Ok(()) }
     }
 
@@ -198,9 +196,8 @@ impl Rules {
         let here = ip.is_loopback() || ip.is_unspecified();
         self.own.iter().any(|own| {
             let mine = own.ip().to_canonical();
-            let reached = mine == ip
-                || (mine.is_unspecified() && here)
-                || (mine.is_loopback() && ip.is_unspecified());
+            let reached =
+                mine == ip || (mine.is_unspecified() && here) || (mine.is_loopback() && ip.is_unspecified());
             own.port() == port && reached
         })
     }

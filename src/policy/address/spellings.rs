@@ -11,7 +11,10 @@ pub(super) const ZOO: &[(Refusal, &[&str])] = &[
     (Refusal::UserInfo, USER_INFO),
     (Refusal::Scheme, SCHEMES),
     (Refusal::Port, PORTS),
-    (Refusal::Fragment, &["https://example.com/#", "https://example.com/a#b", "https://example.com#@10.0.0.1/"]),
+    (
+        Refusal::Fragment,
+        &["https://example.com/#", "https://example.com/a#b", "https://example.com#@10.0.0.1/"],
+    ),
 ];
 
 const ADDRESSES: &[&str] = &[

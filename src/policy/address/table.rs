@@ -2,7 +2,7 @@
 //! to somewhere else than it says. From the IANA special-purpose registries
 //! for IPv4 and IPv6 and the addresses of clouds' metadata services.
 //!
-//! Of IPv6 only 2000::/3 is handed out at all, so the rule there is: nothing
+//! Of IPv6 only `2000::/3` is handed out at all, so the rule there is: nothing
 //! else, and of that not what is listed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,10 +14,10 @@ const fn v4(bytes: [u8; 4], prefix: u8, what: &'static str) -> (Ipv4Net, &'stati
     (Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix), what)
 }
 
-/// From the first five groups; the others are 0.
-const fn v6(groups: [u16; 5], prefix: u8, what: &'static str) -> (Ipv6Net, &'static str) {
-    let [a, b, c, d, e] = groups;
-    (Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, 0, 0, 0), prefix), what)
+/// From the first four groups; the others are 0.
+const fn v6(groups: [u16; 4], prefix: u8, what: &'static str) -> (Ipv6Net, &'static str) {
+    let [a, b, c, d] = groups;
+    (Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), prefix), what)
 }
 
 const V4: [(Ipv4Net, &str); 19] = [
@@ -45,20 +45,20 @@ const V4: [(Ipv4Net, &str); 19] = [
 const GLOBAL_UNICAST: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
 const V6: [(Ipv6Net, &str); 14] = [
-    v6([0, 0, 0, 0, 0], 8, "loopback, unspecified, embedded IPv4"),
-    v6([0x64, 0xff9b, 0, 0, 0], 32, "NAT64"),
-    v6([0x100, 0, 0, 0, 0], 64, "discard"),
-    v6([0x100, 0, 0, 1, 0], 64, "dummy"),
-    v6([0x2001, 0, 0, 0, 0], 23, "protocol assignments (Teredo, ORCHID)"),
-    v6([0x2001, 0xdb8, 0, 0, 0], 32, "documentation"),
-    v6([0x2002, 0, 0, 0, 0], 16, "6to4"),
-    v6([0x2620, 0x4f, 0x8000, 0, 0], 48, "AS112"),
-    v6([0x3fff, 0, 0, 0, 0], 20, "documentation"),
-    v6([0x5f00, 0, 0, 0, 0], 16, "segment routing"),
-    v6([0xfc00, 0, 0, 0, 0], 7, "unique local, metadata services"),
-    v6([0xfe80, 0, 0, 0, 0], 10, "link-local"),
-    v6([0xfec0, 0, 0, 0, 0], 10, "site-local"),
-    v6([0xff00, 0, 0, 0, 0], 8, "multicast"),
+    v6([0, 0, 0, 0], 8, "loopback, unspecified, embedded IPv4"),
+    v6([0x64, 0xff9b, 0, 0], 32, "NAT64"),
+    v6([0x100, 0, 0, 0], 64, "discard"),
+    v6([0x100, 0, 0, 1], 64, "dummy"),
+    v6([0x2001, 0, 0, 0], 23, "protocol assignments (Teredo, ORCHID)"),
+    v6([0x2001, 0xdb8, 0, 0], 32, "documentation"),
+    v6([0x2002, 0, 0, 0], 16, "6to4"),
+    v6([0x2620, 0x4f, 0x8000, 0], 48, "AS112"),
+    v6([0x3fff, 0, 0, 0], 20, "documentation"),
+    v6([0x5f00, 0, 0, 0], 16, "segment routing"),
+    v6([0xfc00, 0, 0, 0], 7, "unique local, metadata services"),
+    v6([0xfe80, 0, 0, 0], 10, "link-local"),
+    v6([0xfec0, 0, 0, 0], 10, "site-local"),
+    v6([0xff00, 0, 0, 0], 8, "multicast"),
 ];
 
 /// What the reserved network that holds `ip` is for; `None` if it is public.

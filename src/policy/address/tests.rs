@@ -237,9 +237,8 @@ fn nothing_is_delivered_to_our_own_listeners() {
         assert_eq!(any.judge_ip(ip("127.0.0.1"), 8081), Ok(()));
         assert_eq!(refused(&any, "http://localhost:8080/"), Some(Refusal::Own));
         // Which other addresses are ours shows once connected.
-        let connected = |local: &str, peer: &str| {
-            any.judge_connection(local.parse().unwrap(), peer.parse().unwrap())
-        };
+        let connected =
+            |local: &str, peer: &str| any.judge_connection(local.parse().unwrap(), peer.parse().unwrap());
         assert_eq!(connected("10.0.0.5:50000", "10.0.0.5:8080"), Err(Refusal::Own));
         assert_eq!(connected("10.0.0.5:50000", "10.0.0.6:8080"), Ok(()));
         assert_eq!(connected("10.0.0.5:50000", "10.0.0.5:8081"), Ok(()));
