@@ -2,3 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod server;
+mod sim;
+mod support;
+mod transport;
