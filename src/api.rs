@@ -16,6 +16,7 @@ mod compat;
 mod deliveries;
 mod errors;
 mod events;
+pub mod ingest;
 mod input;
 mod key;
 mod keys;

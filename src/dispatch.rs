@@ -1,1 +1,275 @@
-//! To be written.
+//! From a leased delivery to a settled one.
+//!
+//! One task decides what is attempted next; each attempt is a task of its own.
+//! What is decided here is only who goes first: leases, lanes and due times are
+//! the store's, so losing this task's memory loses nothing. The store leases
+//! none but the heads of lanes, one per lane, and promotes the next when one
+//! settles: order needs no bookkeeping here.
+//!
+//! Fairness has two locks. Places in the handover are bounded per webhook, so a
+//! webhook with 100,000 waiting fills its own places only; and webhooks with
+//! something ready take turns (`turns`), so one with a single event waits for
+//! one attempt of each other, not for a backlog.
+
+pub mod attempt;
+pub mod oauth;
+pub mod target;
+mod timetable;
+mod turns;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+
+use crate::env::Env;
+use crate::model::id::WebhookKey;
+use crate::model::time::Timestamp;
+use crate::policy::retry::Schedule;
+use crate::secrets::Vault;
+use crate::store::queue::{Claimed, Want};
+use crate::store::{Error, Handover, Reply, Store};
+use crate::telemetry::Metrics;
+use crate::transport::Transport;
+use attempt::Attempter;
+use timetable::Timetable;
+use turns::Turns;
+
+/// How a dispatcher behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The waits between attempts.
+    pub schedule: Schedule,
+    /// The absolute deadline of one attempt.
+    pub attempt_timeout: Duration,
+    /// At most so many attempts at once.
+    pub max_in_flight: usize,
+    /// At most so many attempts at once to one webhook.
+    pub max_in_flight_per_webhook: usize,
+}
+
+/// What a dispatcher works with.
+#[derive(Clone)]
+pub struct Means {
+    /// Where deliveries are.
+    pub store: Arc<dyn Store>,
+    /// Where they come from.
+    pub handover: Arc<Handover>,
+    /// The way out.
+    pub transport: Arc<dyn Transport>,
+    /// Opens webhooks' secrets.
+    pub vault: Vault,
+    /// Time, chance, faults.
+    pub env: Env,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+/// Whether a node is to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It works.
+    Running,
+    /// It finishes what is under way and starts nothing.
+    Draining,
+    /// It drops everything.
+    Aborting,
+}
+
+/// At most so many webhooks are claimed for in one transaction.
+const CLAIM: usize = 64;
+
+/// After a failed claim.
+const CLAIM_AGAIN: Duration = Duration::from_secs(1);
+
+type Claiming = Option<(Vec<Want>, Reply<Vec<(WebhookKey, Option<Timestamp>)>>)>;
+
+/// The task that decides.
+pub struct Dispatcher {
+    means: Means,
+    options: Options,
+    attempter: Arc<Attempter>,
+    attempts: JoinSet<()>,
+    under_way: HashMap<Id, WebhookKey>,
+    turns: Turns,
+    timetable: Timetable,
+    in_flight: watch::Sender<usize>,
+}
+
+impl Dispatcher {
+    /// A dispatcher; [`Dispatcher::run`] starts it.
+    pub fn new(means: Means, options: Options) -> Self {
+        let attempter = Arc::new(Attempter::new(means.clone(), options.clone()));
+        let turns = Turns::new(options.max_in_flight_per_webhook);
+        Self {
+            means,
+            options,
+            attempter,
+            attempts: JoinSet::new(),
+            under_way: HashMap::new(),
+            turns,
+            timetable: Timetable::default(),
+            in_flight: watch::Sender::new(0),
+        }
+    }
+
+    /// How many attempts are under way.
+    pub fn in_flight(&self) -> watch::Receiver<usize> {
+        self.in_flight.subscribe()
+    }
+
+    /// Works until the phase says otherwise: draining lets attempts end and
+    /// gives every unused lease back; aborting drops all.
+    pub async fn run(mut self, mut phase: watch::Receiver<Phase>) {
+        self.means.handover.open();
+        self.learn_schedule().await;
+        let mut claiming: Claiming = None;
+        while *phase.borrow_and_update() == Phase::Running {
+            self.take_news();
+            self.start_attempts();
+            if claiming.is_none() {
+                claiming = self.claim_due();
+            }
+            let wake = self.timetable.next().map_or(Duration::from_hours(1), |at| at.since(self.now()));
+            tokio::select! {
+                biased;
+                changed = phase.changed() => if changed.is_err() { break },
+                Some(ended) = self.attempts.join_next_with_id() => self.attempt_ended(ended),
+                answer = answered(&mut claiming) => self.claimed(answer),
+                () = self.means.handover.news() => {}
+                // Time that passes while a claim is under way changes nothing yet.
+                () = tokio::time::sleep(wake), if claiming.is_none() => {}
+            }
+        }
+        if let Some((_, reply)) = claiming {
+            // What it leases lands in the handover and is given back below.
+            let _ = reply.await;
+        }
+        self.drain(phase).await;
+    }
+
+    fn now(&self) -> Timestamp {
+        self.means.env.clock.now()
+    }
+
+    /// The store's word on what is due; asked again until it answers.
+    async fn learn_schedule(&mut self) {
+        loop {
+            match self.means.store.schedule().await {
+                Ok(schedule) => {
+                    schedule.into_iter().for_each(|(webhook, at)| self.timetable.note(webhook, at));
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot read what is due; trying again in a second");
+                    tokio::time::sleep(CLAIM_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    fn take_news(&mut self) {
+        let news = self.means.handover.take();
+        news.changed.into_iter().for_each(|webhook| self.attempter.forget(webhook));
+        news.due.into_iter().for_each(|(webhook, at)| self.timetable.note(webhook, at));
+        news.ready.into_iter().for_each(|claimed| self.turns.push(claimed));
+    }
+
+    fn start_attempts(&mut self) {
+        while self.attempts.len() < self.options.max_in_flight {
+            let Some(claimed) = self.turns.next() else { break };
+            let attempter = Arc::clone(&self.attempter);
+            let webhook = claimed.lane.webhook;
+            let task = self.attempts.spawn(async move { attempter.attempt(claimed).await });
+            self.under_way.insert(task.id(), webhook);
+        }
+        self.in_flight.send_if_modified(|shown| {
+            let changed = *shown != self.attempts.len();
+            *shown = self.attempts.len();
+            changed
+        });
+    }
+
+    fn claim_due(&mut self) -> Claiming {
+        let now = self.now();
+        let handover = &self.means.handover;
+        let wants: Vec<Want> = self
+            .timetable
+            .due(now, CLAIM, |webhook| handover.room(webhook))
+            .into_iter()
+            .map(|(webhook, room)| Want { webhook, room })
+            .collect();
+        (!wants.is_empty()).then(|| (wants.clone(), self.means.store.claim(wants, now)))
+    }
+
+    fn claimed(&mut self, (wants, answer): (Vec<Want>, Result<Vec<(WebhookKey, Option<Timestamp>)>, Error>)) {
+        match answer {
+            Ok(next) => {
+                for (webhook, at) in next {
+                    if let Some(at) = at {
+                        self.timetable.note(webhook, at);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "claiming failed; trying again in a second");
+                let again = self.now().plus(CLAIM_AGAIN);
+                wants.into_iter().for_each(|want| self.timetable.note(want.webhook, again));
+            }
+        }
+    }
+
+    /// Its place is free. After a panic the lease ends by itself, and the webhook
+    /// is looked at then.
+    fn attempt_ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let now = self.now();
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+        let Some(webhook) = self.under_way.remove(&id) else { return };
+        self.turns.done(webhook);
+        self.means.handover.free(webhook);
+        self.timetable.freed(webhook, now);
+        if let Err(error) = ended {
+            tracing::error!(%error, webhook = webhook.0, "an attempt ended abruptly; its delivery is attempted again");
+            self.timetable.note(webhook, now);
+        }
+    }
+
+    /// Ends: unused leases go back, attempts under way may end.
+    async fn drain(mut self, mut phase: watch::Receiver<Phase>) {
+        self.means.handover.close();
+        let news = self.means.handover.take();
+        let unused: Vec<Claimed> = self.turns.drain().into_iter().chain(news.ready).collect();
+        let leases = unused.iter().map(|claimed| (claimed.delivery, claimed.lease)).collect();
+        if let Err(error) = self.means.store.release(leases, self.now()).await {
+            tracing::warn!(%error, "leases could not be given back; the next start picks them up");
+        }
+        while *phase.borrow_and_update() != Phase::Aborting && !self.attempts.is_empty() {
+            tokio::select! {
+                biased;
+                changed = phase.changed() => if changed.is_err() { break },
+                _ = self.attempts.join_next() => {}
+            }
+        }
+        self.attempts.shutdown().await;
+        // A settlement may have promoted the next of its lane meanwhile.
+        let promoted = self.means.handover.take().ready;
+        let leases = promoted.iter().map(|claimed| (claimed.delivery, claimed.lease)).collect();
+        let _ = self.means.store.release(leases, self.now()).await;
+    }
+}
+
+/// The answer to the claim under way; never, if there is none.
+async fn answered(
+    claiming: &mut Claiming,
+) -> (Vec<Want>, Result<Vec<(WebhookKey, Option<Timestamp>)>, Error>) {
+    match claiming {
+        Some((_, reply)) => {
+            let answer = reply.await;
+            let wants = claiming.take().map(|(wants, _)| wants).unwrap_or_default();
+            (wants, answer)
+        }
+        None => std::future::pending().await,
+    }
+}

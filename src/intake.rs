@@ -1,1 +1,203 @@
-//! To be written.
+//! The way in: verify, read, make durable, answer.
+//!
+//! The order is a promise. Nothing of an unsigned body is looked at; nothing of
+//! a signed one is dropped: what can't be routed or read is kept and visible.
+//! The 200 follows the commit of the whole notification. Anything else that
+//! goes wrong is answered so that Meta sends it again, and deduplication makes
+//! the repeat harmless.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use secrecy::SecretString;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+
+use crate::env::Env;
+use crate::model::change::Unparsed;
+use crate::policy::signature::{MetaKey, SignatureError, verify_meta};
+use crate::secrets;
+use crate::source::meta;
+use crate::store::queue::{Batch, Item, Receipt, Waiting};
+use crate::store::{Error, Store};
+use crate::telemetry::{Metrics, Refused};
+
+/// The largest notification (Meta sends up to 3 MB).
+pub const LARGEST_NOTIFICATION_BYTES: usize = 4 << 20;
+
+/// Bodies being read or written at once may add up to this.
+pub const BODIES_IN_MEMORY_BYTES: usize = 64 << 20;
+
+/// The longest challenge that is echoed.
+const LONGEST_CHALLENGE: usize = 256;
+
+/// After so many new events the store has something to tidy.
+const TIDY_EVERY: u64 = 2_000;
+
+/// Unrouted changes routed in one transaction.
+const ROUTE_STEP: usize = 500;
+
+/// A Meta app: who may post here.
+#[derive(Clone)]
+pub struct App {
+    /// Its secrets: two while rotating.
+    pub keys: Vec<MetaKey>,
+    /// What Meta says in the handshake.
+    pub verify_token: Option<SecretString>,
+}
+
+/// Why a notification is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No such app.
+    #[error(
+        "no such app is configured here; hint: the last part of the callback URL is a name under meta.apps"
+    )]
+    UnknownApp,
+    /// Not signed by the app's secret.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// More is under way than memory is set aside for.
+    #[error("too many notifications at once; try again shortly")]
+    Busy,
+    /// Not durable, or not known to be.
+    #[error("the notification could not be stored; try again shortly")]
+    NotStored(#[from] Error),
+    /// The handshake's token is wrong, or something of it is missing.
+    #[error(
+        "the verify token does not match; hint: enter meta.apps.<name>.verify_token in the app's dashboard"
+    )]
+    Handshake,
+}
+
+/// Takes notifications.
+pub struct Intake {
+    apps: HashMap<String, App>,
+    store: Arc<dyn Store>,
+    env: Env,
+    metrics: Metrics,
+    fill_limits: bool,
+    memory: Semaphore,
+    errand: Arc<Notify>,
+    accepted: AtomicU64,
+}
+
+impl Intake {
+    /// An intake for these apps, by name. `errand` is told now and then that the
+    /// store has grown.
+    pub fn new(
+        apps: HashMap<String, App>,
+        store: Arc<dyn Store>,
+        env: Env,
+        metrics: Metrics,
+        fill_limits: bool,
+        errand: Arc<Notify>,
+    ) -> Self {
+        let memory = Semaphore::new(BODIES_IN_MEMORY_BYTES);
+        Self { apps, store, env, metrics, fill_limits, memory, errand, accepted: AtomicU64::new(0) }
+    }
+
+    /// Meta's handshake: the challenge to echo, if the token is right.
+    pub fn verify(&self, app: &str, mode: &str, token: &str, challenge: &str) -> Result<String, Refusal> {
+        let app = self.app(app)?;
+        let expected = app.verify_token.as_ref().ok_or(Refusal::Handshake)?;
+        // Meta's challenge is a number; nothing else is reflected.
+        let plain = (1..=LONGEST_CHALLENGE).contains(&challenge.len())
+            && challenge.bytes().all(|b| b.is_ascii_digit());
+        if mode == "subscribe" && plain && secrets::equal(expected, token) {
+            Ok(challenge.to_owned())
+        } else {
+            Err(Refusal::Handshake)
+        }
+    }
+
+    fn app(&self, name: &str) -> Result<&App, Refusal> {
+        self.apps.get(name).ok_or_else(|| {
+            self.metrics.refused(Refused::UnknownApp);
+            Refusal::UnknownApp
+        })
+    }
+
+    /// Sets memory aside for a body of at most `bytes` before it is read.
+    pub fn make_room(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Refusal> {
+        let bytes = u32::try_from(bytes.max(1)).unwrap_or(u32::MAX);
+        self.memory.try_acquire_many(bytes).map_err(|_| {
+            self.metrics.refused(Refused::Overloaded);
+            Refusal::Busy
+        })
+    }
+
+    /// Takes a notification: its raw bytes and all its `X-Hub-Signature-256`
+    /// headers. `Ok` means durable.
+    pub async fn receive<'a>(
+        &self,
+        app: &str,
+        signatures: impl Iterator<Item = &'a [u8]>,
+        body: &[u8],
+    ) -> Result<Receipt, Refusal> {
+        let keys = &self.app(app)?.keys;
+        verify_meta(keys, signatures, body).inspect_err(|_| self.metrics.refused(Refused::Signature))?;
+        let notification = meta::read(body);
+        self.metrics.ignored(notification.ignored);
+        let items: Vec<Item> = notification.items.into_iter().map(item).collect();
+        if items.is_empty() {
+            return Ok(Receipt::default());
+        }
+        let receipt = self.store.accept(self.batch(app, items)).await.inspect_err(|error| {
+            self.metrics.refused(Refused::Store);
+            tracing::warn!(%error, "a notification was not stored and is answered 503");
+        })?;
+        self.metrics.received(&receipt);
+        let before = self.accepted.fetch_add(receipt.accepted, Ordering::Relaxed);
+        if before / TIDY_EVERY != (before + receipt.accepted) / TIDY_EVERY {
+            self.errand.notify_one();
+        }
+        Ok(receipt)
+    }
+
+    fn batch(&self, app: &str, items: Vec<Item>) -> Batch {
+        Batch {
+            now: self.env.clock.now(),
+            app: app.to_owned(),
+            items,
+            random: self.env.entropy.u64(),
+            fill_limits: self.fill_limits,
+        }
+    }
+
+    /// Routes what waited unrouted and can be routed now, in order; says how
+    /// many changes.
+    pub async fn route_waiting(&self) -> Result<u64, Error> {
+        let mut routed = 0;
+        loop {
+            let waiting = self.store.waiting(ROUTE_STEP).await?;
+            let Some(first) = waiting.first() else { return Ok(routed) };
+            let app = first.app.clone();
+            let items = waiting.iter().take_while(|change| change.app == app).map(reread).collect();
+            let receipt = self.store.accept(self.batch(&app, items)).await?;
+            self.metrics.received(&receipt);
+            let done = receipt.accepted + receipt.resent + receipt.unparsed;
+            if done == 0 {
+                // Unregistered again in between: they go on waiting.
+                return Ok(routed);
+            }
+            routed += done;
+        }
+    }
+}
+
+fn item(item: meta::Item) -> Item {
+    match item {
+        meta::Item::Change(change) => Item::Change(change),
+        meta::Item::Unparsed(unparsed) => Item::Unparsed(unparsed),
+    }
+}
+
+fn reread(waiting: &Waiting) -> Item {
+    let Waiting { row, business_account, time, field, raw, .. } = waiting;
+    let read: Result<_, Unparsed> = match meta::reread(business_account, *time, field, raw) {
+        meta::Item::Change(change) => Ok(change),
+        meta::Item::Unparsed(unparsed) => Err(unparsed),
+    };
+    Item::Waiting(*row, read)
+}

@@ -1,1 +1,176 @@
-//! To be written.
+//! One node, wired from its parts: used by the binary with the real ones and
+//! by every simulation with scripted ones. There is no other wiring.
+
+mod janitor;
+pub mod process;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use secrecy::SecretString;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::api::ingest::{self, Ingest};
+use crate::api::{self, UrlRefusal};
+use crate::dispatch::{self, Dispatcher, Means};
+use crate::env::Env;
+use crate::intake::{App, Intake};
+use crate::policy::address::Rules;
+use crate::secrets::Vault;
+use crate::store::{Handover, Store};
+use crate::telemetry::{Depths, Metrics};
+use crate::transport::Transport;
+use janitor::Janitor;
+
+pub use crate::dispatch::Phase;
+
+/// How a node behaves.
+#[derive(Clone)]
+pub struct Settings {
+    /// The Meta apps by name.
+    pub apps: HashMap<String, App>,
+    /// The operator's key from the configuration.
+    pub operator_key: Option<SecretString>,
+    /// Whether limits that Meta leaves out are filled in.
+    pub fill_limits: bool,
+    /// How long events are kept.
+    pub events_kept: Duration,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// Where deliveries may go.
+    pub rules: Arc<Rules>,
+    /// How deliveries are attempted.
+    pub dispatch: dispatch::Options,
+}
+
+/// What a node is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// Time, chance, faults.
+    pub env: Env,
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// Where the store and the dispatcher meet.
+    pub handover: Arc<Handover>,
+    /// The way out.
+    pub transport: Arc<dyn Transport>,
+    /// Seals secrets.
+    pub vault: Vault,
+    /// Counts.
+    pub metrics: Metrics,
+    /// How many writes wait in the store.
+    pub writes_waiting: Arc<dyn Fn() -> usize + Send + Sync>,
+}
+
+/// A node at work.
+pub struct Node {
+    /// All it serves.
+    pub router: Router,
+    phase: watch::Sender<Phase>,
+    tasks: JoinSet<()>,
+}
+
+impl Node {
+    /// Starts the dispatcher and the janitor on the current runtime. Serving
+    /// [`Node::router`] is up to the caller.
+    pub fn start(settings: &Settings, parts: Parts) -> Self {
+        let (phase, watched) = watch::channel(Phase::Running);
+        let Parts { env, store, metrics, .. } = &parts;
+        let errand = Arc::new(Notify::new());
+        let intake = Arc::new(Intake::new(
+            settings.apps.clone(),
+            Arc::clone(store),
+            env.clone(),
+            metrics.clone(),
+            settings.fill_limits,
+            Arc::clone(&errand),
+        ));
+        let means = Means {
+            store: Arc::clone(store),
+            handover: Arc::clone(&parts.handover),
+            transport: Arc::clone(&parts.transport),
+            vault: parts.vault.clone(),
+            env: env.clone(),
+            metrics: metrics.clone(),
+        };
+        let dispatcher = Dispatcher::new(means, settings.dispatch.clone());
+        let in_flight = dispatcher.in_flight();
+        let janitor = Janitor {
+            intake: Arc::clone(&intake),
+            store: Arc::clone(store),
+            clock: env.clock.clone(),
+            events_kept: settings.events_kept,
+            errand: Arc::clone(&errand),
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(dispatcher.run(watched.clone()));
+        tasks.spawn(janitor.run(watched.clone()));
+        let setup = setup(settings, &parts, in_flight, errand, watched);
+        let ingest = Ingest { intake, body_timeout: settings.body_timeout, metrics: metrics.clone() };
+        let router = api::router(api::App::new(setup), ingest::router(ingest));
+        Self { router, phase, tasks }
+    }
+
+    /// A handle to say what phase the node is in.
+    pub fn phase(&self) -> watch::Sender<Phase> {
+        self.phase.clone()
+    }
+
+    /// Waits until the node's tasks have ended: after `phase` said so.
+    pub async fn ended(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// Ends at once, as a crash would: nothing is given back.
+    pub async fn crash(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+fn setup(
+    settings: &Settings,
+    parts: &Parts,
+    in_flight: watch::Receiver<usize>,
+    errand: Arc<Notify>,
+    phase: watch::Receiver<Phase>,
+) -> api::Setup {
+    let rules = Arc::clone(&settings.rules);
+    let (store, ready) = (Arc::clone(&parts.store), Arc::clone(&parts.store));
+    let (env, metrics) = (parts.env.clone(), parts.metrics.clone());
+    let (handover, writes_waiting) = (Arc::clone(&parts.handover), Arc::clone(&parts.writes_waiting));
+    api::Setup {
+        store: Arc::clone(&parts.store),
+        vault: parts.vault.clone(),
+        env: parts.env.clone(),
+        judge: Arc::new(move |url| match rules.judge_url(url) {
+            Ok(_) => Ok(()),
+            Err(refusal) if refusal.is_insecure_protocol() => Err(UrlRefusal::Insecure(refusal.to_string())),
+            Err(refusal) => Err(UrlRefusal::Forbidden(refusal.to_string())),
+        }),
+        operator_key: settings.operator_key.clone(),
+        after_registration: Arc::new(move || errand.notify_one()),
+        metrics: Arc::new(move || {
+            let (store, metrics, now) = (Arc::clone(&store), metrics.clone(), env.clock.now());
+            let dispatch = handover.depth().0;
+            let depths = Depths { writer: writes_waiting(), dispatch, in_flight: *in_flight.borrow() };
+            Box::pin(async move {
+                let totals = store.totals(now).await.unwrap_or_default();
+                metrics.scrape(&totals, depths)
+            })
+        }),
+        readiness: Arc::new(move || {
+            let (store, running) = (Arc::clone(&ready), *phase.borrow() == Phase::Running);
+            Box::pin(async move {
+                if !running {
+                    return Err("shutting down".to_owned());
+                }
+                store.ping().await.map_err(|error| format!("the store does not answer: {error}"))
+            })
+        }),
+        fill_limits: settings.fill_limits,
+        limits: api::Limits { body_deadline: settings.body_timeout, ..api::Limits::default() },
+    }
+}

@@ -3,6 +3,8 @@
 //! nonce, and the place of the secret (row, account, column) as associated
 //! data, so that a ciphertext moved to another row does not open.
 
+pub mod oauth;
+
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use ring::digest;

@@ -34,7 +34,8 @@ pub type Reply<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 pub struct Error {
     /// The kind, to branch on.
     pub kind: ErrorKind,
-    /// What happened, for operators; holds no customer data.
+    /// What happened. For `NotFound`, `Conflict` and `Limit` it tells the caller
+    /// what to do; for the others, operators. Holds no secrets.
     pub message: String,
 }
 
@@ -53,6 +54,8 @@ pub enum ErrorKind {
     NotFound,
     /// It exists already, or is still referred to.
     Conflict,
+    /// It would be more than is allowed; the limit is named.
+    Limit,
 }
 
 impl Error {

@@ -31,7 +31,9 @@ CREATE TABLE api_keys (
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Secrets are sealed. A deleted webhook stays as a row: its deliveries name it.
+-- Secrets are sealed. A deleted webhook stays as a row, disabled and without its
+-- secrets: its deliveries name it. canceling: deleted, and pending deliveries of
+-- it are still to be canceled.
 CREATE TABLE webhooks (
     key                   INTEGER PRIMARY KEY AUTOINCREMENT,
     id                    TEXT    NOT NULL UNIQUE,
@@ -47,10 +49,12 @@ CREATE TABLE webhooks (
     previous_secret_until INTEGER,
     created_at            INTEGER NOT NULL,
     updated_at            INTEGER NOT NULL,
-    deleted_at            INTEGER
+    deleted_at            INTEGER,
+    canceling             INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX webhooks_by_identity ON webhooks (account, sub_account, type) WHERE deleted_at IS NULL;
 CREATE INDEX webhooks_of_account ON webhooks (account, key);
+CREATE INDEX webhooks_canceling ON webhooks (key) WHERE canceling = 1;
 
 -- What is known of a number (or of a business account, for changes that name no
 -- number). sequence: that of its last event.
@@ -61,8 +65,7 @@ CREATE TABLE numbers (
     sequence    INTEGER NOT NULL,
     limit_value TEXT,
     limit_since INTEGER,
-    latest      BLOB,
-    latest_time INTEGER,
+    latest      BLOB    NOT NULL,
     last_event  INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX numbers_by_subject ON numbers (account, subject);
@@ -137,7 +140,7 @@ CREATE TABLE deliveries (
 -- Lanes in order, and what is pending of an account or webhook.
 CREATE INDEX deliveries_pending ON deliveries (account, webhook, number, id) WHERE state = 0;
 -- What may be claimed.
-CREATE INDEX deliveries_due ON deliveries (webhook, due_at, id) WHERE state = 0 AND due_at IS NOT NULL;
+CREATE INDEX deliveries_due ON deliveries (webhook, due_at, lease) WHERE state = 0 AND due_at IS NOT NULL;
 -- What went wrong.
 CREATE INDEX deliveries_ended ON deliveries (account, state, id) WHERE state >= 2;
 
@@ -176,6 +179,7 @@ CREATE TABLE unparsed (
 ) STRICT;
 
 -- Bulk replays. query: the filters as JSON. cursor: the last delivery visited.
+-- paced_at: up to when its pace is used up.
 CREATE TABLE replays (
     id         TEXT    PRIMARY KEY,
     account    INTEGER NOT NULL,
@@ -184,6 +188,7 @@ CREATE TABLE replays (
     matched    INTEGER NOT NULL,
     replayed   INTEGER NOT NULL,
     cursor     INTEGER NOT NULL,
+    paced_at   INTEGER NOT NULL,
     state      INTEGER NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

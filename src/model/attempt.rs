@@ -28,11 +28,14 @@ pub enum OutcomeClass {
     Protocol,
     /// No OAuth token.
     OAuth,
+    /// The process ended while the attempt was due or under way: it may have
+    /// arrived. Takes nothing from the schedule.
+    Interrupted,
 }
 
 impl OutcomeClass {
     /// All classes, in the order of their codes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Success,
         Self::Redirect,
         Self::Status,
@@ -44,6 +47,7 @@ impl OutcomeClass {
         Self::Reset,
         Self::Protocol,
         Self::OAuth,
+        Self::Interrupted,
     ];
 
     /// The class's stable name.
@@ -60,6 +64,7 @@ impl OutcomeClass {
             Self::Reset => "reset",
             Self::Protocol => "protocol",
             Self::OAuth => "oauth",
+            Self::Interrupted => "interrupted",
         }
     }
 

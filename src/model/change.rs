@@ -1,4 +1,4 @@
-//! A change: one item of a notification, read and understood.
+//! A change: one item of a notification, read and understood; or not.
 
 use super::id::BusinessAccountId;
 use super::number::Subject;
@@ -59,3 +59,18 @@ pub struct Quality {
 
 /// The seed's `eventType`, and Meta's field of the same name.
 pub const QUALITY_FIELD: &str = "phone_number_quality_update";
+
+/// Something validly signed that can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unparsed {
+    /// The business account, if that much can be read.
+    pub business_account: Option<String>,
+    /// The time it says, if any, in seconds.
+    pub time: Option<i64>,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Its bytes as they came.
+    pub raw: Vec<u8>,
+    /// Which bytes these are, to keep repeats once.
+    pub fingerprint: Fingerprint,
+}

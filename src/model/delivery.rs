@@ -76,8 +76,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// When the event was accepted.
     pub created_at: Timestamp,
-    /// When the next attempt is due; `None` once settled and while it waits
-    /// behind an earlier delivery of its lane.
+    /// When the next attempt is due; `None` once settled, while it waits behind
+    /// an earlier delivery of its lane, and while an attempt is under way.
     pub next_at: Option<Timestamp>,
     /// The last attempt, if any was made.
     pub last: Option<Attempt>,

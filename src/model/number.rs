@@ -29,6 +29,11 @@ impl Subject {
         Self(format!("test:{webhook}").into())
     }
 
+    /// The subject that was stored as `text`.
+    pub fn stored(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The subject as stored.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -46,14 +51,21 @@ impl fmt::Debug for Subject {
     }
 }
 
-/// The last accepted change of a subject, against which the next is held.
+/// The last accepted change of a subject and field, against which the next is
+/// held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Latest {
+    /// Meta's name of the field.
+    pub field: String,
     /// Which value it had.
     pub fingerprint: Fingerprint,
     /// The time it said, in seconds since the epoch.
     pub time: i64,
 }
+
+/// So many fields' last changes are kept of a subject. Meta has fewer that name
+/// a number; a resend of an older one would be told as news.
+pub const LATEST_KEPT: usize = 8;
 
 /// What is known of a subject.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,6 +74,7 @@ pub struct NumberState {
     pub sequence: i64,
     /// The messaging limit and when it was said, in Meta's words (`TIER_10K`).
     pub limit: Option<(String, Timestamp)>,
-    /// The last accepted change.
-    pub latest: Option<Latest>,
+    /// The last accepted change of each field, newest last: at most
+    /// [`LATEST_KEPT`].
+    pub latest: Vec<Latest>,
 }

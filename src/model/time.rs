@@ -61,8 +61,10 @@ impl Timestamp {
 /// ISO 8601 UTC with two fraction digits, as the seed writes it: `2025-01-01T00:00:00.00Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let instant = jiff::Timestamp::from_millisecond(self.0).map_err(|_| fmt::Error)?;
-        let t = jiff::tz::Offset::UTC.to_datetime(instant);
+        // Not by way of `jiff::Timestamp`: it ends a day early, room for offsets.
+        let since_epoch = jiff::SignedDuration::from_millis(self.0);
+        let t =
+            jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0).checked_add(since_epoch).map_err(|_| fmt::Error)?;
         write!(
             f,
             "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:02}Z",

@@ -2,7 +2,7 @@
 //! and what is known afterwards (contract.md 5.1 and 5.5).
 
 use crate::model::change::{Change, Detail, Quality};
-use crate::model::number::{Latest, NumberState};
+use crate::model::number::{LATEST_KEPT, Latest, NumberState};
 use crate::model::time::Timestamp;
 
 /// Within this span the latest value, stamped anew, is a resend.
@@ -25,8 +25,10 @@ pub enum Transition {
 pub fn transition(state: &NumberState, change: &Change, now: Timestamp, fill: bool) -> Transition {
     let time = change.time.unwrap_or_else(|| now.seconds());
     if is_resend(state, change, time) {
-        let latest = Some(Latest { fingerprint: change.fingerprint, time });
-        return Transition::Resent(NumberState { latest, ..state.clone() });
+        return Transition::Resent(NumberState {
+            latest: latest_after(state, change, time),
+            ..state.clone()
+        });
     }
     let detail = match &change.detail {
         Detail::Quality(quality) if fill => Detail::Quality(filled(state, quality)),
@@ -35,18 +37,28 @@ pub fn transition(state: &NumberState, change: &Change, now: Timestamp, fill: bo
     let next = NumberState {
         sequence: state.sequence + 1,
         limit: limit_after(state, &change.detail, Timestamp::from_seconds(time).unwrap_or(now)),
-        latest: Some(Latest { fingerprint: change.fingerprint, time }),
+        latest: latest_after(state, change, time),
     };
     Transition::News(next, detail)
 }
 
 fn is_resend(state: &NumberState, change: &Change, time: i64) -> bool {
     let about_a_number = change.subject.digits().is_some();
-    let Some(latest) = state.latest.as_ref().filter(|_| about_a_number && change.time.is_some()) else {
+    let latest = state.latest.iter().find(|latest| latest.field == change.field);
+    let Some(latest) = latest.filter(|_| about_a_number && change.time.is_some()) else {
         return false;
     };
     let age = time.saturating_sub(latest.time);
     latest.fingerprint == change.fingerprint && age > 0 && age <= RESEND_SECONDS
+}
+
+fn latest_after(state: &NumberState, change: &Change, time: i64) -> Vec<Latest> {
+    let Change { field, fingerprint, .. } = change;
+    let mut latest: Vec<_> = state.latest.iter().filter(|latest| latest.field != *field).cloned().collect();
+    latest.push(Latest { field: field.clone(), fingerprint: *fingerprint, time });
+    let surplus = latest.len().saturating_sub(LATEST_KEPT);
+    latest.drain(..surplus);
+    latest
 }
 
 fn filled(state: &NumberState, quality: &Quality) -> Quality {
@@ -119,7 +131,7 @@ mod tests {
 
     fn knowing(limit: &str) -> NumberState {
         let since = Timestamp::from_seconds(NOW - 100).unwrap();
-        NumberState { sequence: 4, limit: Some((limit.into(), since)), latest: None }
+        NumberState { sequence: 4, limit: Some((limit.into(), since)), latest: Vec::new() }
     }
 
     fn news(state: &NumberState, change: &Change) -> (NumberState, Quality) {
@@ -193,6 +205,17 @@ mod tests {
         assert!(!resent(&state, &upgrade(1, Some(NOW - 1))), "an earlier one is late news");
         let (between, _) = news(&state, &upgrade(2, Some(NOW + 1)));
         assert!(!resent(&between, &upgrade(1, Some(NOW + 2))), "after a different one it is news again");
+    }
+
+    #[test]
+    fn another_fields_change_in_between_leaves_a_resend_a_resend() {
+        let now = Timestamp::from_seconds(NOW).unwrap();
+        let upgrade = |time| change(quality("UPGRADE", "TIER_10K", "", ""), 1, Some(time));
+        let other =
+            Change { field: "account_update".into(), ..change(quality("X", "", "", ""), 9, Some(NOW)) };
+        let (state, _) = news(&NumberState::default(), &upgrade(NOW));
+        let (state, _) = news(&state, &other);
+        assert!(matches!(transition(&state, &upgrade(NOW + 5), now, true), Transition::Resent(_)));
     }
 
     #[test]

@@ -6,7 +6,6 @@
 //! not make one call scan everything.
 
 use super::Reply;
-use super::queue::Retention;
 use crate::model::account::{Account, ApiKey, BusinessAccount};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, DeliveryState};
@@ -19,19 +18,20 @@ use crate::model::webhook::{Scope, Webhook, WebhookType};
 
 /// The control plane.
 pub trait Catalog: Send + Sync + 'static {
-    /// Registers or changes an account; says whether it is new. Webhooks are
-    /// told, and what waited may be routable now.
+    /// Registers or changes an account (all but `created_at`, which stays);
+    /// says whether it is new. What waited may be routable now.
     fn put_account(&self, account: Account) -> Reply<bool>;
     /// One account.
     fn account(&self, id: AccountId) -> Reply<Option<Account>>;
     /// Accounts by id, after `after`.
     fn accounts(&self, after: Option<AccountId>, limit: usize) -> Reply<Page<Account, AccountId>>;
-    /// Removes an account, its webhooks and keys, and cancels what is pending.
+    /// Removes an account, its webhooks and keys, and cancels what is pending
+    /// (as [`Catalog::delete_webhooks`] does). Its events age out unseen.
     /// `NotFound`, or `Conflict` while business accounts are registered to it.
     fn delete_account(&self, id: AccountId, now: Timestamp) -> Reply<()>;
 
-    /// Registers or moves a business account; says whether it is new.
-    /// `NotFound` if there is no such account.
+    /// Registers or moves a business account; says whether it is new. What
+    /// waited may be routable now. `NotFound` if there is no such account.
     fn put_business_account(&self, business_account: BusinessAccount) -> Reply<bool>;
     /// One business account.
     fn business_account(&self, id: BusinessAccountId) -> Reply<Option<BusinessAccount>>;
@@ -42,11 +42,13 @@ pub trait Catalog: Send + Sync + 'static {
         limit: usize,
     ) -> Reply<Page<BusinessAccount, BusinessAccountId>>;
     /// Unregisters a business account: its changes wait unrouted from now on.
+    /// `NotFound` if it is not registered.
     fn delete_business_account(&self, id: BusinessAccountId) -> Reply<()>;
     /// The sub-accounts that the account's business accounts name.
     fn sub_accounts(&self, account: AccountId) -> Reply<Vec<SubAccountId>>;
 
-    /// Keeps a key by the hash of its text.
+    /// Keeps a key by the hash of its text. `Conflict` if its id is taken,
+    /// `NotFound` if there is no such account.
     fn put_key(&self, key: ApiKey, hash: [u8; 32]) -> Reply<()>;
     /// The key of that id, and its hash.
     fn key(&self, id: String) -> Reply<Option<(ApiKey, [u8; 32])>>;
@@ -59,10 +61,13 @@ pub trait Catalog: Send + Sync + 'static {
     fn webhooks(&self, account: AccountId) -> Reply<Vec<Webhook>>;
     /// One webhook by the store's key; `None` once deleted.
     fn webhook(&self, key: WebhookKey) -> Reply<Option<Webhook>>;
-    /// Creates or replaces webhooks by (account, scope, type), all or none.
-    /// `Conflict` if one of these identities has another id by now.
+    /// Creates or replaces webhooks by (account, scope, type), all or none; one
+    /// that is replaced keeps its `created_at`. `Conflict` if one of these
+    /// identities has another id by now, or an id is taken; `Limit` beyond
+    /// [`WEBHOOKS_PER_ACCOUNT`]; `NotFound` if there is no such account.
     fn put_webhooks(&self, webhooks: Vec<Webhook>) -> Reply<()>;
-    /// Deletes webhooks, all or none, and cancels what is pending for them.
+    /// Deletes webhooks, all or none, and cancels what is pending for them: a
+    /// few thousand deliveries at once, the rest in [`Catalog::tidy`]'s steps.
     /// `NotFound` if one is not there: its index is the message.
     fn delete_webhooks(
         &self,
@@ -70,7 +75,7 @@ pub trait Catalog: Send + Sync + 'static {
         identities: Vec<(Scope, WebhookType)>,
         now: Timestamp,
     ) -> Reply<()>;
-    /// How deliveries to a webhook fare.
+    /// How deliveries to a webhook fare; all zero if there is no such webhook.
     fn health(&self, account: AccountId, webhook: WebhookId) -> Reply<Health>;
 
     /// Events of an account.
@@ -82,20 +87,25 @@ pub trait Catalog: Send + Sync + 'static {
     /// One delivery of an account with every attempt.
     fn delivery(&self, account: AccountId, id: DeliveryId) -> Reply<Option<(Delivery, Vec<Attempt>)>>;
 
-    /// Makes settled deliveries pending again, due at `now`, with a fresh round
-    /// of attempts; says how many (a pending one stays as it is).
-    fn replay(&self, account: AccountId, deliveries: Vec<DeliveryId>, now: Timestamp) -> Reply<u64>;
-    /// Keeps a bulk replay, and counts what it will replay. It replays what
-    /// matches at this moment and was accepted up to it.
+    /// Makes settled deliveries pending again, due at `now` or behind their
+    /// lane's head, with a fresh round of attempts; says what became of each.
+    fn replay(&self, account: AccountId, deliveries: Vec<DeliveryId>, now: Timestamp)
+    -> Reply<Vec<Replayed>>;
+    /// Keeps a bulk replay, and counts what it will replay: what matches and has
+    /// settled by `created_at`. Without a state that is exhausted and canceled
+    /// ones; never pending ones, nor those of deleted webhooks. `matched`,
+    /// `replayed` and `state` are filled in. `NotFound` if there is no such
+    /// account, `Conflict` if the id is taken.
     fn put_replay(&self, replay: Replay) -> Reply<Replay>;
-    /// How many deliveries a bulk replay of that query would take.
+    /// How many deliveries a bulk replay of that query would take now.
     fn count(&self, query: DeliveryQuery) -> Reply<u64>;
     /// One bulk replay.
     fn bulk_replay(&self, account: AccountId, id: String) -> Reply<Option<Replay>>;
     /// Cancels a bulk replay that still runs; says how it stands now.
     fn cancel_replay(&self, account: AccountId, id: String) -> Reply<Option<Replay>>;
-    /// Takes each running bulk replay at most `step` deliveries further; says
-    /// whether any still runs.
+    /// Takes each running bulk replay at most `step` deliveries further, oldest
+    /// first, and no faster than it asked for (what was missed is not made up
+    /// for beyond one second's worth); says whether any still runs.
     fn advance_replays(&self, step: usize, now: Timestamp) -> Reply<bool>;
 
     /// Changes that wait for their business account, oldest first, after `after`.
@@ -107,9 +117,13 @@ pub trait Catalog: Send + Sync + 'static {
     fn totals(&self, now: Timestamp) -> Reply<Totals>;
     /// Answers if the store can be read and written.
     fn ping(&self) -> Reply<()>;
-    /// Whether anything is older than `retention` says.
-    fn overdue(&self, retention: Retention) -> Reply<bool>;
+    /// Does one small step of the store's own housekeeping, of about `step`
+    /// rows; says whether more is left.
+    fn tidy(&self, step: usize) -> Reply<bool>;
 }
+
+/// So many webhooks an account may have (contract.md 5.12).
+pub const WEBHOOKS_PER_ACCOUNT: usize = 10_000;
 
 /// A page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,7 +195,21 @@ pub struct DeliveryQuery {
     pub limit: usize,
 }
 
-/// How deliveries to a webhook fare, over its last 100 that were attempted.
+/// What became of a delivery that was to be replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replayed {
+    /// It is pending again.
+    Revived,
+    /// It is pending anyway and stays as it is.
+    AlreadyPending,
+    /// Its webhook was deleted: there is nowhere to send it.
+    WebhookDeleted,
+    /// The account has no such delivery.
+    Unknown,
+}
+
+/// How deliveries to a webhook fare, over its last 100 that were attempted (as
+/// far as they are found among the account's recent ones).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Health {
     /// Deliveries waiting.
@@ -190,9 +218,9 @@ pub struct Health {
     pub delivered: u64,
     /// Of the last 100 attempted ones, how many are exhausted.
     pub exhausted: u64,
-    /// When one was last delivered.
+    /// When one of these was last delivered.
     pub last_delivered_at: Option<Timestamp>,
-    /// The last failed attempt among them.
+    /// The last failed attempt of these.
     pub last_failure: Option<Attempt>,
 }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::Reply;
 use crate::model::attempt::Attempt;
+pub use crate::model::change::Unparsed;
 use crate::model::change::{Change, Fingerprint};
 use crate::model::delivery::{DeliveryState, Lane};
-use crate::model::id::{AccountId, DeliveryId, EventId, WebhookId, WebhookKey};
+use crate::model::id::{AccountId, DeliveryId, EventId, Position, WebhookId, WebhookKey};
 use crate::model::time::Timestamp;
 
 /// The data plane. See the module's docs of [`crate::store`] for the rules.
@@ -38,9 +39,9 @@ pub trait Queue: Send + Sync + 'static {
     /// `limit`, if that business account is routable now.
     fn waiting(&self, limit: usize) -> Reply<Vec<Waiting>>;
 
-    /// Removes what is older than `retention` says, a small step at a time;
-    /// says whether more is left.
-    fn retire(&self, retention: Retention) -> Reply<bool>;
+    /// Removes what is older than `retention` says, one small step; says where
+    /// the next step begins (`None`: through).
+    fn retire(&self, retention: Retention) -> Reply<Option<Position>>;
 }
 
 /// The changes of one notification.
@@ -63,25 +64,11 @@ pub struct Batch {
 pub enum Item {
     /// A change that is understood.
     Change(Change),
-    /// A change from the unrouted ones, to be routed now: the row it waits in.
-    Waiting(i64, Change),
+    /// A change from the unrouted ones, to be routed now, and the row it waits
+    /// in. One that can't be read any more joins the unparsed.
+    Waiting(i64, Result<Change, Unparsed>),
     /// Something validly signed that can't be read.
     Unparsed(Unparsed),
-}
-
-/// Something validly signed that can't be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unparsed {
-    /// The business account, if that much can be read.
-    pub business_account: Option<String>,
-    /// The time it says, if any, in seconds.
-    pub time: Option<i64>,
-    /// What is wrong with it.
-    pub reason: String,
-    /// Its bytes as they came.
-    pub raw: Vec<u8>,
-    /// Which bytes these are, to keep repeats once.
-    pub fingerprint: Fingerprint,
 }
 
 /// What became of a notification's items.
@@ -237,6 +224,8 @@ pub struct Waiting {
 pub struct Retention {
     /// Events accepted before this, with nothing pending, go.
     pub events_before: Timestamp,
+    /// Events behind this position: where the last step ended.
+    pub after: Position,
     /// Deduplication and idempotency keys from before this go.
     pub keys_before: Timestamp,
     /// At most so many rows a step.

@@ -11,10 +11,13 @@
 //! unknown, so nothing more may be acknowledged before a fresh start.
 
 mod accept;
+mod catalog;
 mod claim;
 mod connection;
 mod control;
+mod deliveries;
 mod listing;
+mod publish;
 mod queries;
 mod replays;
 mod retire;
@@ -23,6 +26,7 @@ mod settle;
 mod webhooks;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,8 +36,13 @@ use connection::Readers;
 pub use connection::{Problem, inspect};
 use writer::{Handle, State};
 
+use super::queue::{
+    Batch, Lease, Publication, Published, Queue, Receipt, Retention, Settled, Settlement, Waiting, Want,
+};
 use super::{Error, Handover, Reply};
 use crate::env::Faults;
+use crate::model::id::{DeliveryId, Position, WebhookKey};
+use crate::model::time::Timestamp;
 use crate::telemetry::Metrics;
 
 /// How to open a store.
@@ -75,8 +84,10 @@ impl Sqlite {
         handover: Arc<Handover>,
         faults: Faults,
         metrics: Metrics,
+        now: Timestamp,
     ) -> Result<Self, Error> {
-        let (connection, lock) = connection::open_writer(&options.path)?;
+        let (mut connection, lock) = connection::open_writer(&options.path)?;
+        claim::void_leases(&mut connection, now)?;
         let readers = Arc::new(Readers::new(options.path.clone(), options.mode));
         let state = State::new(connection, lock, handover, faults, metrics, options.lease_ms)?;
         let writer = writer::start(state, options.queue, options.mode)?;
@@ -119,6 +130,40 @@ impl Sqlite {
         query: impl FnOnce(&rusqlite::Connection) -> Result<T, Error> + Send + 'static,
     ) -> Reply<T> {
         self.readers.run(query)
+    }
+}
+
+impl Queue for Sqlite {
+    fn accept(&self, batch: Batch) -> Reply<Receipt> {
+        self.accept_batch(batch)
+    }
+
+    fn publish(&self, publication: Publication) -> Reply<Published> {
+        self.write(move |turn| publish::publish(turn, &publication))
+    }
+
+    fn claim(&self, wants: Vec<Want>, now: Timestamp) -> Reply<Vec<(WebhookKey, Option<Timestamp>)>> {
+        self.write(move |turn| wants.iter().map(|want| claim::claim(turn, *want, now)).collect())
+    }
+
+    fn settle(&self, settlement: Settlement) -> Reply<Settled> {
+        self.write(move |turn| settle::settle(turn, &settlement))
+    }
+
+    fn release(&self, leases: Vec<(DeliveryId, Lease)>, now: Timestamp) -> Reply<()> {
+        self.write(move |turn| leases.iter().try_for_each(|lease| claim::release(turn, lease, now)))
+    }
+
+    fn schedule(&self) -> Reply<BTreeMap<WebhookKey, Timestamp>> {
+        self.read(|sql| Ok(claim::schedule(sql)?))
+    }
+
+    fn waiting(&self, limit: usize) -> Reply<Vec<Waiting>> {
+        self.write(move |turn| publish::waiting(turn, limit))
+    }
+
+    fn retire(&self, retention: Retention) -> Reply<Option<Position>> {
+        self.write(move |turn| retire::retire(turn, retention))
     }
 }
 

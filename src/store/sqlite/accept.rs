@@ -78,11 +78,17 @@ fn take(
                 receipt.unrouted += 1;
             }
         },
-        Item::Waiting(row, change) => {
+        Item::Waiting(row, Ok(change)) => {
             if let Some(route) = routable(turn, change)?
                 && take_from_unrouted(turn, *row)?
             {
                 accept_change(turn, batch, at, change, &route, receipt)?;
+            }
+        }
+        Item::Waiting(row, Err(unparsed)) => {
+            if take_from_unrouted(turn, *row)? {
+                keep_unparsed(turn, batch, unparsed)?;
+                receipt.unparsed += 1;
             }
         }
     }
@@ -338,20 +344,18 @@ fn number_state(
     subject: &Subject,
 ) -> rusqlite::Result<(NumberState, i64)> {
     let mut select = turn.sql.prepare_cached(
-        "SELECT sequence, limit_value, limit_since, latest, latest_time, last_event FROM numbers \
+        "SELECT sequence, limit_value, limit_since, latest, last_event FROM numbers \
          WHERE account = ?1 AND subject = ?2",
     )?;
     let found = select.query_row((account.0, subject.as_str()), |row| {
         let limit: Option<String> = row.get(1)?;
         let since: Option<i64> = row.get(2)?;
-        let fingerprint: Option<[u8; 16]> = row.get(3)?;
-        let time: Option<i64> = row.get(4)?;
         let state = NumberState {
             sequence: row.get(0)?,
             limit: limit.zip(since.map(Timestamp::from_ms)),
-            latest: fingerprint.zip(time).map(|(fingerprint, time)| Latest { fingerprint, time }),
+            latest: decode_latest(row.get_ref(3)?.as_blob()?),
         };
-        Ok((state, row.get(5)?))
+        Ok((state, row.get(4)?))
     });
     Ok(found.optional()?.unwrap_or_default())
 }
@@ -364,13 +368,12 @@ fn put_number(
     last_event: i64,
 ) -> rusqlite::Result<NumberKey> {
     let mut upsert = turn.sql.prepare_cached(
-        "INSERT INTO numbers (account, subject, sequence, limit_value, limit_since, latest, latest_time, last_event) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (account, subject) DO UPDATE SET \
-         sequence = ?3, limit_value = ?4, limit_since = ?5, latest = ?6, latest_time = ?7, last_event = ?8 \
+        "INSERT INTO numbers (account, subject, sequence, limit_value, limit_since, latest, last_event) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (account, subject) DO UPDATE SET \
+         sequence = ?3, limit_value = ?4, limit_since = ?5, latest = ?6, last_event = ?7 \
          RETURNING key",
     )?;
     let limit = state.limit.as_ref();
-    let latest = state.latest.as_ref();
     upsert.query_row(
         (
             account.0,
@@ -378,10 +381,37 @@ fn put_number(
             state.sequence,
             limit.map(|(value, _)| value),
             limit.map(|(_, since)| since.ms()),
-            latest.map(|latest| latest.fingerprint),
-            latest.map(|latest| latest.time),
+            encode_latest(&state.latest),
             last_event,
         ),
         |row| row.get(0).map(NumberKey),
     )
+}
+
+/// The last changes as one value: for each, the field's length and name, the
+/// fingerprint, and the time in eight bytes.
+fn encode_latest(latest: &[Latest]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(latest.len() * 64);
+    for Latest { field, fingerprint, time } in latest {
+        let name = &field.as_bytes()[..field.len().min(usize::from(u8::MAX))];
+        bytes.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+        bytes.extend_from_slice(name);
+        bytes.extend_from_slice(fingerprint);
+        bytes.extend_from_slice(&time.to_be_bytes());
+    }
+    bytes
+}
+
+fn decode_latest(mut bytes: &[u8]) -> Vec<Latest> {
+    let mut latest = Vec::new();
+    while let Some((&length, rest)) = bytes.split_first()
+        && let Some((name, rest)) = rest.split_at_checked(usize::from(length))
+        && let Some((fingerprint, rest)) = rest.split_first_chunk::<16>()
+        && let Some((time, rest)) = rest.split_first_chunk::<8>()
+    {
+        let field = String::from_utf8_lossy(name).into_owned();
+        latest.push(Latest { field, fingerprint: *fingerprint, time: i64::from_be_bytes(*time) });
+        bytes = rest;
+    }
+    latest
 }

@@ -1,1 +1,165 @@
-//! To be written.
+//! Leasing what is due, giving leases up, and voiding those of earlier runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+
+use super::writer::Turn;
+use crate::model::attempt::OutcomeClass;
+use crate::model::delivery::Lane;
+use crate::model::id::{DeliveryId, EventId, NumberKey, WebhookKey};
+use crate::model::time::Timestamp;
+use crate::store::queue::{Claimed, Lease, Want};
+
+/// Leases up to `want.room` due heads of a webhook's lanes and hands them over;
+/// says when the webhook is next due. A disabled or deleted webhook has nothing
+/// due: what is owed to it is held.
+pub(super) fn claim(
+    turn: &mut Turn<'_>,
+    want: Want,
+    now: Timestamp,
+) -> rusqlite::Result<(WebhookKey, Option<Timestamp>)> {
+    if !is_enabled(turn, want.webhook)? {
+        return Ok((want.webhook, None));
+    }
+    for delivery in due(turn, want, now)? {
+        if !turn.handover.reserve(want.webhook) {
+            break;
+        }
+        lease_out(turn, delivery, now)?;
+    }
+    Ok((want.webhook, next_due(turn, want.webhook)?))
+}
+
+fn is_enabled(turn: &Turn<'_>, webhook: WebhookKey) -> rusqlite::Result<bool> {
+    let mut select = turn
+        .sql
+        .prepare_cached("SELECT 1 FROM webhooks WHERE key = ?1 AND enabled = 1 AND deleted_at IS NULL")?;
+    select.exists([webhook.0])
+}
+
+fn due(turn: &Turn<'_>, want: Want, now: Timestamp) -> rusqlite::Result<Vec<DeliveryId>> {
+    let mut select = turn.sql.prepare_cached(
+        "SELECT id FROM deliveries INDEXED BY deliveries_due \
+         WHERE webhook = ?1 AND state = 0 AND due_at IS NOT NULL AND due_at <= ?2 \
+         ORDER BY due_at LIMIT ?3",
+    )?;
+    let limit = i64::try_from(want.room).unwrap_or(i64::MAX);
+    let rows = select.query_map((want.webhook.0, now.ms(), limit), |row| row.get(0).map(DeliveryId))?;
+    rows.collect()
+}
+
+fn next_due(turn: &Turn<'_>, webhook: WebhookKey) -> rusqlite::Result<Option<Timestamp>> {
+    let mut select = turn.sql.prepare_cached(
+        "SELECT min(due_at) FROM deliveries INDEXED BY deliveries_due \
+         WHERE webhook = ?1 AND state = 0 AND due_at IS NOT NULL",
+    )?;
+    let ms: Option<i64> = select.query_row([webhook.0], |row| row.get(0))?;
+    Ok(ms.map(Timestamp::from_ms))
+}
+
+/// Leases a pending delivery and hands it over; its place is reserved.
+pub(super) fn lease_out(turn: &mut Turn<'_>, delivery: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
+    let lease = turn.lease(now);
+    let mut update = turn.sql.prepare_cached(
+        "UPDATE deliveries SET due_at = ?2, lease = ?3 WHERE id = ?1 \
+         RETURNING webhook, number, attempts, attempts_before",
+    )?;
+    let (lane, attempts, attempts_before) =
+        update.query_row((delivery.0, lease.until.ms(), lease.token), |row| {
+            let lane = Lane { webhook: WebhookKey(row.get(0)?), number: NumberKey(row.get(1)?) };
+            Ok((lane, row.get(2)?, row.get(3)?))
+        })?;
+    drop(update);
+    let mut select = turn
+        .sql
+        .prepare_cached("SELECT accepted_at, random, sequence, test, body FROM events WHERE position = ?1")?;
+    let position = delivery.position();
+    let claimed = select.query_row([position], |row| {
+        let accepted_at = Timestamp::from_ms(row.get(0)?);
+        let body: Arc<[u8]> = row.get_ref(4)?.as_blob()?.into();
+        Ok(Claimed {
+            delivery,
+            lease,
+            lane,
+            event: EventId::new(accepted_at, position, row.get(1)?),
+            sequence: row.get(2)?,
+            attempts,
+            attempts_before,
+            test: row.get(3)?,
+            body,
+        })
+    })?;
+    drop(select);
+    turn.hand_over(claimed);
+    Ok(())
+}
+
+/// A lease given up unused: the delivery is due at `now`.
+pub(super) fn release(
+    turn: &mut Turn<'_>,
+    (delivery, lease): &(DeliveryId, Lease),
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let mut update = turn.sql.prepare_cached(
+        "UPDATE deliveries SET due_at = ?3, lease = 0 WHERE id = ?1 AND lease = ?2 AND state = 0 RETURNING webhook",
+    )?;
+    let released = update.query_row((delivery.0, lease.token, now.ms()), |row| row.get(0)).optional()?;
+    drop(update);
+    if let Some(webhook) = released {
+        turn.note_due(WebhookKey(webhook), now);
+    }
+    Ok(())
+}
+
+/// When each webhook with something waiting is next due: one look at the
+/// index's first entry per webhook, however long the backlog.
+pub(super) fn schedule(sql: &Connection) -> rusqlite::Result<BTreeMap<WebhookKey, Timestamp>> {
+    let mut next = sql.prepare_cached(
+        "SELECT webhook, due_at FROM deliveries INDEXED BY deliveries_due \
+         WHERE webhook > ?1 AND state = 0 AND due_at IS NOT NULL ORDER BY webhook, due_at LIMIT 1",
+    )?;
+    let mut schedule = BTreeMap::new();
+    let mut after = i64::MIN;
+    while let Some((webhook, due_at)) =
+        next.query_row([after], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()?
+    {
+        schedule.insert(WebhookKey(webhook), Timestamp::from_ms(due_at));
+        after = webhook;
+    }
+    Ok(schedule)
+}
+
+/// Ends the leases of earlier runs. What they held is due at `now`; whether it
+/// was sent is unknown, so an interrupted attempt is noted, which takes nothing
+/// from the schedule but lets the attempt's number grow.
+pub(super) fn void_leases(connection: &mut Connection, now: Timestamp) -> rusqlite::Result<()> {
+    let sql = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let leased: Vec<i64> = sql
+        .prepare(
+            "SELECT id FROM deliveries INDEXED BY deliveries_due \
+             WHERE state = 0 AND due_at IS NOT NULL AND lease <> 0",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for id in &leased {
+        sql.prepare_cached(
+            "INSERT INTO attempts (delivery, number, started_at, duration_ms, class, note, answer, next_at) \
+             SELECT id, attempts + 1, ?2, 0, ?3, \
+                    'the server ended while this attempt was due or under way; it may have arrived', x'', ?2 \
+             FROM deliveries WHERE id = ?1",
+        )?
+        .execute((id, now.ms(), OutcomeClass::Interrupted.code()))?;
+        sql.prepare_cached(
+            "UPDATE deliveries SET due_at = ?2, lease = 0, attempts = attempts + 1, \
+             attempts_before = attempts_before + 1 WHERE id = ?1",
+        )?
+        .execute((id, now.ms()))?;
+    }
+    sql.commit()?;
+    if !leased.is_empty() {
+        tracing::info!(deliveries = leased.len(), "picked up what an earlier run had under way");
+    }
+    Ok(())
+}

@@ -1,1 +1,101 @@
-//! To be written.
+//! Retention: what is old goes, in steps small enough to share the writer.
+
+use super::writer::Turn;
+use crate::model::delivery::DeliveryState;
+use crate::model::id::{DELIVERIES_PER_EVENT, Position};
+use crate::store::queue::Retention;
+
+/// One step over events behind `retention.after`, and over the rest; says where
+/// the next step begins. An event with something pending stays.
+pub(super) fn retire(turn: &mut Turn<'_>, retention: Retention) -> rusqlite::Result<Option<Position>> {
+    let old = old_events(turn, retention)?;
+    for &position in &old {
+        retire_event(turn, position)?;
+    }
+    let rest = retire_rest(turn, retention)?;
+    let next = old.last().copied();
+    let more = old.len() == retention.step || rest;
+    Ok(more.then(|| next.unwrap_or(retention.after)))
+}
+
+fn old_events(turn: &Turn<'_>, retention: Retention) -> rusqlite::Result<Vec<Position>> {
+    let mut select = turn
+        .sql
+        .prepare_cached("SELECT position, accepted_at FROM events WHERE position > ?1 ORDER BY position")?;
+    let mut rows = select.query([retention.after])?;
+    let mut old = Vec::new();
+    while let Some(row) = rows.next()? {
+        let accepted_at: i64 = row.get(1)?;
+        // Positions are in the order of acceptance: behind a young one all are.
+        if accepted_at >= retention.events_before.ms() || old.len() == retention.step {
+            break;
+        }
+        old.push(row.get(0)?);
+    }
+    Ok(old)
+}
+
+fn retire_event(turn: &mut Turn<'_>, position: Position) -> rusqlite::Result<()> {
+    let (first, last) = (position * DELIVERIES_PER_EVENT, (position + 1) * DELIVERIES_PER_EVENT - 1);
+    let mut select = turn.sql.prepare_cached("SELECT state FROM deliveries WHERE id BETWEEN ?1 AND ?2")?;
+    let states =
+        select.query_map((first, last), |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
+    drop(select);
+    if states.contains(&DeliveryState::Pending.code()) {
+        return Ok(());
+    }
+    for state in states.into_iter().filter_map(DeliveryState::from_code) {
+        turn.count(state, -1);
+    }
+    let sql = turn.sql;
+    sql.prepare_cached("DELETE FROM attempts WHERE delivery BETWEEN ?1 AND ?2")?.execute((first, last))?;
+    sql.prepare_cached("DELETE FROM deliveries WHERE id BETWEEN ?1 AND ?2")?.execute((first, last))?;
+    sql.prepare_cached("UPDATE facts SET value = max(value, ?1) WHERE name = 'last_position'")?
+        .execute([position])?;
+    let (account, number): (i64, i64) = sql
+        .prepare_cached("DELETE FROM events WHERE position = ?1 RETURNING account, number")?
+        .query_row([position], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    sql.prepare_cached("DELETE FROM events_by_account WHERE account = ?1 AND position = ?2")?
+        .execute((account, position))?;
+    sql.prepare_cached("DELETE FROM events_by_number WHERE number = ?1 AND position = ?2")?
+        .execute((number, position))?;
+    Ok(())
+}
+
+/// Keys, unparsed, unrouted and finished bulk replays; says whether a table had
+/// a full step to remove.
+fn retire_rest(turn: &mut Turn<'_>, retention: Retention) -> rusqlite::Result<bool> {
+    let step = i64::try_from(retention.step).unwrap_or(i64::MAX);
+    let (events_before, keys_before) = (retention.events_before.ms(), retention.keys_before.ms());
+    let sql = turn.sql;
+    let seen = sql
+        .prepare_cached(
+            "DELETE FROM seen WHERE (time, fingerprint) IN \
+             (SELECT time, fingerprint FROM seen WHERE time < ?1 / 1000 AND at < ?1 LIMIT ?2)",
+        )?
+        .execute((keys_before, step))?;
+    let keys = sql
+        .prepare_cached(
+            "DELETE FROM idempotency_keys WHERE (account, key) IN \
+             (SELECT account, key FROM idempotency_keys WHERE at < ?1 LIMIT ?2)",
+        )?
+        .execute((keys_before, step))?;
+    let unparsed = sql
+        .prepare_cached(
+            "DELETE FROM unparsed WHERE row IN \
+             (SELECT row FROM unparsed WHERE row < (SELECT coalesce(min(row), 0) + ?2 FROM unparsed) \
+              AND received_at < ?1)",
+        )?
+        .execute((events_before, step))?;
+    let unrouted = sql
+        .prepare_cached(
+            "DELETE FROM unrouted WHERE row IN \
+             (SELECT row FROM unrouted WHERE row < (SELECT coalesce(min(row), 0) + ?2 FROM unrouted) \
+              AND received_at < ?1)",
+        )?
+        .execute((events_before, step))?;
+    sql.prepare_cached("DELETE FROM replays WHERE state <> 0 AND created_at < ?1")?
+        .execute([events_before])?;
+    turn.count_unrouted(-i64::try_from(unrouted).unwrap_or(0));
+    Ok([seen, keys, unparsed, unrouted].contains(&retention.step))
+}

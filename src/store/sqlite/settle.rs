@@ -1,1 +1,98 @@
-//! To be written.
+//! Settling: an attempt's outcome, and whose turn it is next in the lane.
+
+use rusqlite::OptionalExtension;
+
+use super::claim::lease_out;
+use super::writer::Turn;
+use crate::model::attempt::Attempt;
+use crate::model::delivery::{DeliveryState, Lane};
+use crate::model::id::{AccountKey, DeliveryId};
+use crate::model::time::Timestamp;
+use crate::store::queue::{Settled, Settlement};
+
+/// Records the attempt if the lease still holds. A first success costs one
+/// small row update; a failure adds a row of its own.
+pub(super) fn settle(turn: &mut Turn<'_>, settlement: &Settlement) -> rusqlite::Result<Settled> {
+    let Some(account) = update(turn, settlement)? else {
+        return Ok(Settled::Stale);
+    };
+    if settlement.state != DeliveryState::Delivered {
+        keep_attempt(turn, settlement.delivery, &settlement.attempt)?;
+    }
+    if settlement.state == DeliveryState::Pending {
+        let next_at = settlement.attempt.next_at.unwrap_or(settlement.now);
+        turn.note_due(settlement.lane.webhook, next_at);
+    } else {
+        turn.count_settled(settlement.state);
+        promote(turn, account, settlement.lane, settlement.now)?;
+    }
+    Ok(Settled::Recorded)
+}
+
+/// Changes the delivery's row; `None` if the lease had gone.
+fn update(turn: &Turn<'_>, settlement: &Settlement) -> rusqlite::Result<Option<AccountKey>> {
+    let Settlement { delivery, lease, attempt, state, .. } = settlement;
+    let account = |row: &rusqlite::Row<'_>| row.get(0).map(AccountKey);
+    if *state == DeliveryState::Delivered {
+        let mut update = turn.sql.prepare_cached(
+            "UPDATE deliveries SET state = 1, due_at = NULL, lease = 0, attempts = ?3, \
+             started_at = ?4, duration_ms = ?5, status = ?6, answer = ?7 \
+             WHERE id = ?1 AND lease = ?2 AND state = 0 RETURNING account",
+        )?;
+        let answer = (!attempt.answer.is_empty()).then_some(&attempt.answer);
+        let Attempt { number, started_at, duration_ms, status, .. } = attempt;
+        let values = (delivery.0, lease.token, number, started_at.ms(), duration_ms, status, answer);
+        return update.query_row(values, account).optional();
+    }
+    let mut update = turn.sql.prepare_cached(
+        "UPDATE deliveries SET state = ?3, due_at = ?4, lease = 0, attempts = ?5 \
+         WHERE id = ?1 AND lease = ?2 AND state = 0 RETURNING account",
+    )?;
+    let due_at = (*state == DeliveryState::Pending).then_some(attempt.next_at).flatten().map(Timestamp::ms);
+    update.query_row((delivery.0, lease.token, state.code(), due_at, attempt.number), account).optional()
+}
+
+/// Adds an attempt to a delivery's history.
+fn keep_attempt(turn: &Turn<'_>, delivery: DeliveryId, attempt: &Attempt) -> rusqlite::Result<()> {
+    let mut insert = turn.sql.prepare_cached(
+        "INSERT INTO attempts (delivery, number, started_at, duration_ms, class, status, note, answer, next_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    insert.execute((
+        delivery.0,
+        attempt.number,
+        attempt.started_at.ms(),
+        attempt.duration_ms,
+        attempt.class.code(),
+        attempt.status,
+        &attempt.note,
+        &attempt.answer,
+        attempt.next_at.map(Timestamp::ms),
+    ))?;
+    Ok(())
+}
+
+/// The lane's head has gone: the next in line takes its place, and goes out at
+/// once if the dispatcher has room.
+pub(super) fn promote(
+    turn: &mut Turn<'_>,
+    account: AccountKey,
+    lane: Lane,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let mut select = turn.sql.prepare_cached(
+        "SELECT id FROM deliveries INDEXED BY deliveries_pending \
+         WHERE account = ?1 AND webhook = ?2 AND number = ?3 AND state = 0 ORDER BY id LIMIT 1",
+    )?;
+    let next = select.query_row((account.0, lane.webhook.0, lane.number.0), |row| row.get(0)).optional()?;
+    drop(select);
+    let Some(next) = next.map(DeliveryId) else { return Ok(()) };
+    if turn.handover.reserve(lane.webhook) {
+        return lease_out(turn, next, now);
+    }
+    turn.sql
+        .prepare_cached("UPDATE deliveries SET due_at = ?2 WHERE id = ?1")?
+        .execute((next.0, now.ms()))?;
+    turn.note_due(lane.webhook, now);
+    Ok(())
+}

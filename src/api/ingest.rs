@@ -1,0 +1,121 @@
+//! `/ingest/meta/{app}`: Meta's handshake and notifications (contract.md 3).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::intake::{Intake, LARGEST_NOTIFICATION_BYTES, Refusal};
+use crate::store::queue::Receipt;
+use crate::server::body::{BodyError, read};
+use crate::telemetry::{Metrics, Refused};
+
+/// What the routes need.
+#[derive(Clone)]
+pub struct Ingest {
+    /// Takes notifications.
+    pub intake: Arc<Intake>,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// Counts what is refused before the intake sees it.
+    pub metrics: Metrics,
+}
+
+/// The handshake's parameters; what is missing is empty, and so refused.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Handshake {
+    #[serde(rename = "hub.mode")]
+    mode: String,
+    #[serde(rename = "hub.verify_token")]
+    token: String,
+    #[serde(rename = "hub.challenge")]
+    challenge: String,
+}
+
+/// The routes.
+pub fn router(ingest: Ingest) -> Router {
+    Router::new().route("/ingest/meta/{app}", get(handshake).post(notify)).with_state(ingest)
+}
+
+async fn handshake(
+    State(ingest): State<Ingest>,
+    Path(app): Path<String>,
+    query: Result<Query<Handshake>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    let Query(asked) = query.unwrap_or_default();
+    match ingest.intake.verify(&app, &asked.mode, &asked.token, &asked.challenge) {
+        Ok(challenge) => plain(StatusCode::OK, challenge),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn notify(State(ingest): State<Ingest>, Path(app): Path<String>, request: Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    let Ok(_room) = ingest.intake.make_room(announced_bytes(&head.headers)) else {
+        return refused(&Refusal::Busy);
+    };
+    let body = match read(&head.headers, body, LARGEST_NOTIFICATION_BYTES, ingest.body_timeout).await {
+        Ok(body) => body,
+        Err(error) => return unread(&ingest.metrics, &error),
+    };
+    let signatures = head.headers.get_all("x-hub-signature-256").iter().map(axum::http::HeaderValue::as_bytes);
+    match ingest.intake.receive(&app, signatures, &body).await {
+        Ok(receipt) => accepted(&receipt),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+/// 200, and what became of the changes: for people with curl, Meta does not mind.
+fn accepted(receipt: &Receipt) -> Response {
+    let Receipt { accepted, duplicate, resent, unrouted, unparsed } = receipt;
+    let told = json!({
+        "accepted": accepted, "duplicate": duplicate, "resent": resent, "unrouted": unrouted, "unparsed": unparsed,
+    });
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], told.to_string()).into_response()
+}
+
+/// How much memory the body may take: as announced, or the limit.
+fn announced_bytes(headers: &HeaderMap) -> usize {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    announced.unwrap_or(LARGEST_NOTIFICATION_BYTES).min(LARGEST_NOTIFICATION_BYTES)
+}
+
+fn unread(metrics: &Metrics, error: &BodyError) -> Response {
+    let (status, reason) = match error {
+        BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Refused::TooLarge),
+        BodyError::Encoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Refused::Encoding),
+        BodyError::Timeout => (StatusCode::REQUEST_TIMEOUT, Refused::Timeout),
+        BodyError::Broken => (StatusCode::BAD_REQUEST, Refused::Timeout),
+    };
+    metrics.refused(reason);
+    plain(status, error.to_string())
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    let status = match refusal {
+        Refusal::UnknownApp => StatusCode::NOT_FOUND,
+        Refusal::Signature(_) => StatusCode::UNAUTHORIZED,
+        Refusal::Handshake => StatusCode::FORBIDDEN,
+        Refusal::Busy | Refusal::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut response = plain(status, refusal.to_string());
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static("5"));
+    }
+    response
+}
+
+fn plain(status: StatusCode, text: String) -> Response {
+    let headers =
+        [(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, "no-store")];
+    (status, headers, text).into_response()
+}

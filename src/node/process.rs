@@ -1,0 +1,194 @@
+//! A node with the real parts: SQLite, sockets, signals.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{Node, Parts, Phase, Settings};
+use crate::config::{self, Config, ConfigError};
+use crate::dispatch;
+use crate::env::Env;
+use crate::intake::App;
+use crate::policy::address::Rules;
+use crate::policy::signature::MetaKey;
+use crate::secrets::Vault;
+use crate::server;
+use crate::store::sqlite::{Mode, Options, Sqlite};
+use crate::store::{self, Handover};
+use crate::telemetry::Metrics;
+use crate::transport::http::{self, HttpTransport};
+use crate::transport::resolve::Resolver;
+use crate::transport::tls;
+
+/// A lease outlives an attempt by this: what waits in memory has it to begin.
+const LEASE_SLACK: Duration = Duration::from_mins(1);
+
+/// Writes that may wait for the writer.
+const WRITES_WAITING: usize = 8_192;
+
+/// Why a process does not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The configuration, or the key file it names.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store can't be opened.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The address can't be listened on.
+    #[error(
+        "cannot listen on {address}: {source}\nhint: stop what else listens there, or set server.listen to another address"
+    )]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The way out can't be set up.
+    #[error("deliveries can't be sent: {0}")]
+    Transport(String),
+    /// The store failed while running.
+    #[error(
+        "the store failed while running: what reached the disk is unknown\nhint: look at the log and the disk; a fresh start finds out what is durable, and nothing unacknowledged is needed"
+    )]
+    StoreFailed,
+    /// Stopping took too long, or a second signal came.
+    #[error("stopped before everything under way had ended; the next start picks it up")]
+    Aborted,
+    /// The runtime, or signals, can't be set up.
+    #[error("cannot start: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A bound and wired process.
+pub struct Process {
+    node: Node,
+    listener: TcpListener,
+    limits: server::Limits,
+    metrics: Metrics,
+    store_failed: watch::Receiver<bool>,
+}
+
+impl Process {
+    /// Opens the store, binds the listener and starts the node.
+    pub async fn open(config: &Config, env: Env) -> Result<Self, ProcessError> {
+        let vault = Vault::new(&config::secret_key(&config.secrets, &env.entropy)?);
+        let metrics = Metrics::new();
+        let delivery = &config.delivery;
+        let handover = Arc::new(Handover::new(delivery.max_loaded, 2 * delivery.max_in_flight_per_webhook));
+        let lease = delivery.attempt_timeout + LEASE_SLACK;
+        let options = Options {
+            path: config.store.path.clone(),
+            lease_ms: i64::try_from(lease.as_millis()).unwrap_or(i64::MAX),
+            queue: WRITES_WAITING,
+            mode: Mode::Threads,
+        };
+        let (faults, now) = (env.faults.clone(), env.clock.now());
+        let store = Sqlite::open(&options, Arc::clone(&handover), faults, metrics.clone(), now)?;
+        let address = config.server.listen;
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| ProcessError::Listen { address, source })?;
+        let settings = settings(config, listener.local_addr()?);
+        let transport = transport(config, &settings, &env)?;
+        let depth = store.clone();
+        let store_failed = store.failed();
+        let parts = Parts {
+            env,
+            store: Arc::new(store),
+            handover,
+            transport: Arc::new(transport),
+            vault,
+            metrics: metrics.clone(),
+            writes_waiting: Arc::new(move || depth.depth()),
+        };
+        let limits = server::Limits {
+            max_connections: config.server.max_connections,
+            header_timeout: config.server.header_timeout,
+            drain_timeout: config.server.drain_timeout,
+        };
+        Ok(Self { node: Node::start(&settings, parts), listener, limits, metrics, store_failed })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until SIGTERM or SIGINT, then drains: stops accepting, lets
+    /// requests and attempts under way end, gives unused leases back. A second
+    /// signal, or the drain deadline, aborts.
+    pub async fn run(self) -> Result<(), ProcessError> {
+        let Self { node, listener, limits, metrics, mut store_failed } = self;
+        let phase = node.phase();
+        let (stop, stopped) = watch::channel(false);
+        let router = node.router.clone();
+        let mut serving = std::pin::pin!(server::serve(listener, router, limits, metrics, stopped));
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            biased;
+            _ = store_failed.wait_for(|failed| *failed) => return Err(ProcessError::StoreFailed),
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = &mut serving => {}
+        }
+        tracing::info!("stopping: letting what is under way end; a second signal stops at once");
+        phase.send_replace(Phase::Draining);
+        stop.send_replace(true);
+        let ending = async {
+            serving.await;
+            node.ended().await;
+        };
+        tokio::select! {
+            biased;
+            _ = store_failed.wait_for(|failed| *failed) => Err(ProcessError::StoreFailed),
+            () = ending => Ok(()),
+            _ = terminate.recv() => Err(ProcessError::Aborted),
+            _ = interrupt.recv() => Err(ProcessError::Aborted),
+            () = tokio::time::sleep(limits.drain_timeout) => Err(ProcessError::Aborted),
+        }
+    }
+}
+
+fn settings(config: &Config, own: SocketAddr) -> Settings {
+    let apps = config.meta.apps.iter().map(|(name, app)| {
+        let secrets = std::iter::once(&app.app_secret).chain(&app.previous_app_secret);
+        let keys = secrets.map(|secret| MetaKey::new(secrecy::ExposeSecret::expose_secret(secret))).collect();
+        (name.clone(), App { keys, verify_token: app.verify_token.clone() })
+    });
+    let delivery = &config.delivery;
+    let rules = Rules {
+        allow_http: delivery.allow_http,
+        allow_networks: delivery.allow_networks.clone(),
+        allow_ports: delivery.allow_ports.clone(),
+        own: vec![own],
+    };
+    Settings {
+        apps: apps.collect::<HashMap<_, _>>(),
+        operator_key: config.operator.key.clone(),
+        fill_limits: config.events.fill_limits,
+        events_kept: config.retention.events,
+        body_timeout: config.server.body_timeout,
+        rules: Arc::new(rules),
+        dispatch: dispatch::Options {
+            schedule: delivery.retry_schedule.clone(),
+            attempt_timeout: delivery.attempt_timeout,
+            max_in_flight: delivery.max_in_flight,
+            max_in_flight_per_webhook: delivery.max_in_flight_per_webhook,
+        },
+    }
+}
+
+fn transport(config: &Config, settings: &Settings, env: &Env) -> Result<HttpTransport, ProcessError> {
+    let wrong = |error: &dyn std::fmt::Display| ProcessError::Transport(error.to_string());
+    let resolver = Resolver::new(&config.delivery.dns_servers).map_err(|error| wrong(&error))?;
+    let tls = tls::client_config(config.delivery.ca_file.as_deref(), env.clock.clone())
+        .map_err(|error| wrong(&error))?;
+    Ok(HttpTransport::new(Arc::clone(&settings.rules), resolver, tls, http::Limits::default()))
+}

@@ -1,0 +1,189 @@
+//! The control plane on SQLite: each call is one transaction of the writer, or
+//! one snapshot of a reader. What is done in it stands in the modules beside.
+
+use super::{Sqlite, control, deliveries, listing, queries, replays, webhooks};
+use crate::model::account::{Account, ApiKey, BusinessAccount};
+use crate::model::attempt::Attempt;
+use crate::model::delivery::Delivery;
+use crate::model::id::{
+    AccountId, BusinessAccountId, DeliveryId, EventId, Position, SubAccountId, WebhookId, WebhookKey,
+};
+use crate::model::time::Timestamp;
+use crate::model::webhook::{Scope, Webhook, WebhookType};
+use crate::store::catalog::{
+    Catalog, DeliveryQuery, EventQuery, EventRow, Health, Page, Replay, Replayed, Totals, UnparsedRow,
+    UnroutedRow,
+};
+use crate::store::{Error, Reply};
+
+impl Catalog for Sqlite {
+    fn put_account(&self, account: Account) -> Reply<bool> {
+        self.write_apart(move |turn| control::put_account(turn, &account))
+    }
+
+    fn account(&self, id: AccountId) -> Reply<Option<Account>> {
+        self.read(move |sql| control::account(sql, id))
+    }
+
+    fn accounts(&self, after: Option<AccountId>, limit: usize) -> Reply<Page<Account, AccountId>> {
+        self.read(move |sql| control::accounts(sql, after, limit))
+    }
+
+    fn delete_account(&self, id: AccountId, now: Timestamp) -> Reply<()> {
+        self.write_apart(move |turn| control::delete_account(turn, id, now))
+    }
+
+    fn put_business_account(&self, business_account: BusinessAccount) -> Reply<bool> {
+        self.write_apart(move |turn| control::put_business_account(turn, &business_account))
+    }
+
+    fn business_account(&self, id: BusinessAccountId) -> Reply<Option<BusinessAccount>> {
+        self.read(move |sql| control::business_account(sql, &id))
+    }
+
+    fn business_accounts(
+        &self,
+        after: Option<BusinessAccountId>,
+        limit: usize,
+    ) -> Reply<Page<BusinessAccount, BusinessAccountId>> {
+        self.read(move |sql| control::business_accounts(sql, after.as_ref(), limit))
+    }
+
+    fn delete_business_account(&self, id: BusinessAccountId) -> Reply<()> {
+        self.write_apart(move |turn| control::delete_business_account(turn, &id))
+    }
+
+    fn sub_accounts(&self, account: AccountId) -> Reply<Vec<SubAccountId>> {
+        self.read(move |sql| control::sub_accounts(sql, account))
+    }
+
+    fn put_key(&self, key: ApiKey, hash: [u8; 32]) -> Reply<()> {
+        self.write_apart(move |turn| control::put_key(turn, &key, &hash))
+    }
+
+    fn key(&self, id: String) -> Reply<Option<(ApiKey, [u8; 32])>> {
+        self.read(move |sql| control::key(sql, &id))
+    }
+
+    fn keys(&self, after: Option<String>, limit: usize) -> Reply<Page<ApiKey, String>> {
+        self.read(move |sql| control::keys(sql, after.as_deref(), limit))
+    }
+
+    fn delete_key(&self, id: String) -> Reply<()> {
+        self.write_apart(move |turn| control::delete_key(turn, &id))
+    }
+
+    fn webhooks(&self, account: AccountId) -> Reply<Vec<Webhook>> {
+        self.read(move |sql| webhooks::webhooks(sql, account))
+    }
+
+    fn webhook(&self, key: WebhookKey) -> Reply<Option<Webhook>> {
+        self.read(move |sql| webhooks::webhook(sql, key))
+    }
+
+    fn put_webhooks(&self, webhooks: Vec<Webhook>) -> Reply<()> {
+        self.write_apart(move |turn| webhooks::put_webhooks(turn, &webhooks))
+    }
+
+    fn delete_webhooks(
+        &self,
+        account: AccountId,
+        identities: Vec<(Scope, WebhookType)>,
+        now: Timestamp,
+    ) -> Reply<()> {
+        self.write_apart(move |turn| webhooks::delete_webhooks(turn, account, &identities, now))
+    }
+
+    fn health(&self, account: AccountId, webhook: WebhookId) -> Reply<Health> {
+        self.read(move |sql| deliveries::health(sql, account, webhook))
+    }
+
+    fn events(&self, query: EventQuery) -> Reply<Page<EventRow, Position>> {
+        self.read(move |sql| queries::events(sql, &query))
+    }
+
+    fn event(&self, account: AccountId, id: EventId) -> Reply<Option<(EventRow, Vec<Delivery>)>> {
+        self.read(move |sql| queries::event(sql, account, id))
+    }
+
+    fn deliveries(&self, query: DeliveryQuery) -> Reply<Page<Delivery, DeliveryId>> {
+        self.read(move |sql| deliveries::deliveries(sql, &query))
+    }
+
+    fn delivery(&self, account: AccountId, id: DeliveryId) -> Reply<Option<(Delivery, Vec<Attempt>)>> {
+        self.read(move |sql| deliveries::delivery(sql, account, id))
+    }
+
+    fn replay(
+        &self,
+        account: AccountId,
+        deliveries: Vec<DeliveryId>,
+        now: Timestamp,
+    ) -> Reply<Vec<Replayed>> {
+        self.write_apart(move |turn| replays::replay(turn, account, &deliveries, now))
+    }
+
+    /// Counting may take a while: it is done on a reader, so that the writer
+    /// goes on meanwhile.
+    fn put_replay(&self, replay: Replay) -> Reply<Replay> {
+        let store = self.clone();
+        Box::pin(async move {
+            let (query, by) = (replay.query.clone(), replay.created_at);
+            let matched = store.read(move |sql| replays::count(sql, &query, by)).await?;
+            store.write_apart(move |turn| replays::put_replay(turn, replay, matched)).await
+        })
+    }
+
+    fn count(&self, query: DeliveryQuery) -> Reply<u64> {
+        let any_time = Timestamp::from_ms(i64::MAX);
+        self.read(move |sql| replays::count(sql, &query, any_time))
+    }
+
+    fn bulk_replay(&self, account: AccountId, id: String) -> Reply<Option<Replay>> {
+        self.read(move |sql| replays::bulk_replay(sql, account, &id))
+    }
+
+    fn cancel_replay(&self, account: AccountId, id: String) -> Reply<Option<Replay>> {
+        self.write_apart(move |turn| replays::cancel_replay(turn, account, &id))
+    }
+
+    /// One transaction for each, so that many of them hold nothing up.
+    fn advance_replays(&self, step: usize, now: Timestamp) -> Reply<bool> {
+        let store = self.clone();
+        Box::pin(async move {
+            let mut any = false;
+            for id in store.read(replays::running).await? {
+                any |= store.write_apart(move |turn| replays::advance(turn, &id, step, now)).await?;
+            }
+            Ok(any)
+        })
+    }
+
+    fn unrouted(&self, after: Option<i64>, limit: usize) -> Reply<Page<UnroutedRow, i64>> {
+        self.read(move |sql| queries::unrouted(sql, after, limit))
+    }
+
+    fn unparsed(&self, before: Option<i64>, limit: usize) -> Reply<Page<UnparsedRow, i64>> {
+        self.read(move |sql| queries::unparsed(sql, before, limit))
+    }
+
+    fn totals(&self, now: Timestamp) -> Reply<Totals> {
+        self.read(move |sql| queries::totals(sql, now))
+    }
+
+    fn ping(&self) -> Reply<()> {
+        let store = self.clone();
+        Box::pin(async move {
+            store.write_apart(|turn| queries::ping_by_writing(turn.sql)).await?;
+            store.read(queries::ping_by_reading).await
+        })
+    }
+
+    fn tidy(&self, step: usize) -> Reply<bool> {
+        self.write_apart(move |turn| {
+            let unlisted = listing::extend(turn.sql, step)?;
+            let uncanceled = webhooks::cancel_deleted(turn, step)?;
+            Ok::<_, Error>(unlisted || uncanceled)
+        })
+    }
+}

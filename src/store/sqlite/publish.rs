@@ -1,0 +1,138 @@
+//! Events that do not come from Meta, and changes that waited.
+
+use rusqlite::OptionalExtension;
+
+use super::accept::{Origin, Route, find_route, keep_event};
+use super::writer::Turn;
+use crate::model::id::{AccountKey, EventId, WebhookId, WebhookKey};
+use crate::model::number::Subject;
+use crate::store::queue::{Audience, Publication, Published, Waiting};
+
+/// Keeps a published event, once per idempotency key.
+pub(super) fn publish(turn: &mut Turn<'_>, publication: &Publication) -> rusqlite::Result<Published> {
+    let found = account(turn, publication)?;
+    let Some((account, configured)) = found else {
+        return Ok(Published::UnknownBusinessAccount);
+    };
+    if let Some(before) = published_before(turn, account, publication)? {
+        return Ok(before);
+    }
+    if !configured {
+        return Ok(Published::NotConfigured);
+    }
+    let (route, subject) = match publication.audience {
+        Audience::Test(webhook) => {
+            let Some(key) = test_target(turn, account, webhook)? else {
+                return Ok(Published::UnknownWebhook);
+            };
+            let route = Route {
+                account,
+                account_id: publication.account,
+                configured,
+                waiting: false,
+                webhooks: vec![key],
+            };
+            (route, Subject::test(&webhook.to_string()))
+        }
+        Audience::Routed => {
+            let route = find_route(turn, publication.change.business_account.as_str())?;
+            let Some(route) = route.filter(|route| route.account == account) else {
+                return Ok(Published::UnknownBusinessAccount);
+            };
+            ((*route).clone(), publication.change.subject.clone())
+        }
+    };
+    let origin = Origin {
+        now: publication.now,
+        timestamp: publication.timestamp.unwrap_or(publication.now),
+        app: None,
+        random: u32::try_from(publication.random >> 32).unwrap_or(0),
+        test: matches!(publication.audience, Audience::Test(_)),
+        fill_limits: publication.fill_limits,
+    };
+    let id = keep_event(turn, &origin, &publication.change, &subject, &route)?
+        .expect("a change without a time is never a resend");
+    remember(turn, account, publication, id)?;
+    Ok(Published::Accepted(id))
+}
+
+fn account(turn: &Turn<'_>, publication: &Publication) -> rusqlite::Result<Option<(AccountKey, bool)>> {
+    let mut select = turn.sql.prepare_cached("SELECT key, chat_apps FROM accounts WHERE id = ?1")?;
+    let id = publication.account.to_string();
+    select.query_row([id], |row| Ok((AccountKey(row.get(0)?), row.get(1)?))).optional()
+}
+
+fn published_before(
+    turn: &Turn<'_>,
+    account: AccountKey,
+    publication: &Publication,
+) -> rusqlite::Result<Option<Published>> {
+    let Some((key, request)) = &publication.idempotency else { return Ok(None) };
+    let mut select = turn
+        .sql
+        .prepare_cached("SELECT request, event_id FROM idempotency_keys WHERE account = ?1 AND key = ?2")?;
+    let found: Option<([u8; 16], String)> =
+        select.query_row((account.0, key), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(found.map(|(before, id)| match id.parse() {
+        Ok(id) if before == *request => Published::Repeated(id),
+        _ => Published::KeyReused,
+    }))
+}
+
+fn remember(
+    turn: &Turn<'_>,
+    account: AccountKey,
+    publication: &Publication,
+    id: EventId,
+) -> rusqlite::Result<()> {
+    let Some((key, request)) = &publication.idempotency else { return Ok(()) };
+    let mut insert = turn.sql.prepare_cached(
+        "INSERT INTO idempotency_keys (account, key, request, event_id, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    insert.execute((account.0, key, request, id.to_string(), publication.now.ms()))?;
+    Ok(())
+}
+
+fn test_target(
+    turn: &Turn<'_>,
+    account: AccountKey,
+    webhook: WebhookId,
+) -> rusqlite::Result<Option<WebhookKey>> {
+    let mut select = turn.sql.prepare_cached(
+        "SELECT key FROM webhooks WHERE id = ?1 AND account = ?2 AND type = 'CABM' AND enabled = 1 \
+         AND deleted_at IS NULL",
+    )?;
+    select.query_row((webhook.to_string(), account.0), |row| row.get(0).map(WebhookKey)).optional()
+}
+
+/// Unrouted changes that can be routed now, oldest first. A business account
+/// none of whose changes waits any more takes new ones directly from then on.
+pub(super) fn waiting(turn: &mut Turn<'_>, limit: usize) -> rusqlite::Result<Vec<Waiting>> {
+    let freed = turn
+        .sql
+        .prepare_cached(
+            "UPDATE business_accounts SET waiting = 0 WHERE waiting = 1 AND NOT EXISTS \
+             (SELECT 1 FROM unrouted u WHERE u.business_account = business_accounts.id)",
+        )?
+        .execute([])?;
+    if freed > 0 {
+        turn.forget_routes();
+    }
+    let mut select = turn.sql.prepare_cached(
+        "SELECT u.row, u.app, u.business_account, u.time, u.field, u.raw \
+         FROM business_accounts b JOIN accounts a ON a.key = b.account AND a.chat_apps = 1 \
+         JOIN unrouted u ON u.business_account = b.id WHERE b.waiting = 1 ORDER BY u.row LIMIT ?1",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = select.query_map([limit], |row| {
+        Ok(Waiting {
+            row: row.get(0)?,
+            app: row.get(1)?,
+            business_account: row.get(2)?,
+            time: row.get(3)?,
+            field: row.get(4)?,
+            raw: row.get(5)?,
+        })
+    })?;
+    rows.collect()
+}
