@@ -25,7 +25,10 @@ pub enum Transition {
 pub fn transition(state: &NumberState, change: &Change, now: Timestamp, fill: bool) -> Transition {
     let time = change.time.unwrap_or_else(|| now.seconds());
     if is_resend(state, change, time) {
-        return Transition::Resent(NumberState { latest: latest_after(state, change, time), ..state.clone() });
+        return Transition::Resent(NumberState {
+            latest: latest_after(state, change, time),
+            ..state.clone()
+        });
     }
     let detail = match &change.detail {
         Detail::Quality(quality) if fill => Detail::Quality(filled(state, quality)),
@@ -208,7 +211,8 @@ mod tests {
     fn another_fields_change_in_between_leaves_a_resend_a_resend() {
         let now = Timestamp::from_seconds(NOW).unwrap();
         let upgrade = |time| change(quality("UPGRADE", "TIER_10K", "", ""), 1, Some(time));
-        let other = Change { field: "account_update".into(), ..change(quality("X", "", "", ""), 9, Some(NOW)) };
+        let other =
+            Change { field: "account_update".into(), ..change(quality("X", "", "", ""), 9, Some(NOW)) };
         let (state, _) = news(&NumberState::default(), &upgrade(NOW));
         let (state, _) = news(&state, &other);
         assert!(matches!(transition(&state, &upgrade(NOW + 5), now, true), Transition::Resent(_)));

@@ -1,1 +1,4 @@
 //! The integration tests, one binary.
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod store;
