@@ -1,1 +1,207 @@
-//! To be written.
+//! The HTTP API: the native one under `/v1`, the 8x8-compatible one under
+//! `/api/v1` (contract.md 2), and what operations ask of a node.
+//!
+//! Three rules hold for every route. A handler and its description are
+//! registered together ([`openapi::Routes`]), so nothing is served that
+//! `/openapi.json` does not tell. A caller is known before a handler runs
+//! ([`auth`]), and what a handler may touch comes out of an extractor that has
+//! judged the caller already, so that a route can't forget it. An answer that
+//! is not a success is of the route's own family: problem+json natively, 8x8's
+//! error body on the compatible side, for unknown paths and methods too.
+
+mod accounts;
+mod auth;
+mod business_accounts;
+mod compat;
+mod deliveries;
+mod errors;
+mod events;
+pub mod ingest;
+mod input;
+mod key;
+mod keys;
+mod openapi;
+mod operator;
+mod ops;
+mod paging;
+mod publish;
+mod replays;
+mod secret;
+mod webhooks;
+mod wire;
+
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderValue, Method, Uri};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use secrecy::SecretString;
+use tokio::sync::Mutex;
+
+use crate::env::Env;
+use crate::secrets::Vault;
+use crate::store::Store;
+
+/// An answer to come.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Something the node does for the API when asked.
+pub type Hook<T> = Arc<dyn Fn() -> Pending<T> + Send + Sync>;
+
+/// Judges a URL as written, before it is kept (contract.md 5.11).
+pub type Judge = Arc<dyn Fn(&str) -> Result<(), UrlRefusal> + Send + Sync>;
+
+/// Why a URL is not kept. The text is for the caller and says what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UrlRefusal {
+    /// `http://`, where only `https://` is allowed (code 1014).
+    Insecure(String),
+    /// Anything else (code 3020).
+    Forbidden(String),
+}
+
+/// How much of a body is read, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Native requests, a published event among them, in bytes.
+    pub request_bytes: usize,
+    /// An array of webhooks on the 8x8-compatible API, in bytes: 1,000 of them
+    /// at their longest fit.
+    pub webhooks_bytes: usize,
+    /// How long a body may take to arrive.
+    pub body_deadline: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes: 64 * 1024,
+            webhooks_bytes: 8 * 1024 * 1024,
+            body_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What the API is made of.
+pub struct Setup {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// Seals webhooks' secrets.
+    pub vault: Vault,
+    /// Time and chance.
+    pub env: Env,
+    /// Which URLs may be configured.
+    pub judge: Judge,
+    /// The operator's key from the configuration, if any.
+    pub operator_key: Option<SecretString>,
+    /// Called after an account or a business account was registered, so that
+    /// what waits for it is routed.
+    pub after_registration: Arc<dyn Fn() + Send + Sync>,
+    /// The metrics' text, for `GET /metrics`.
+    pub metrics: Hook<String>,
+    /// Whether the node can serve, for `GET /readyz`; else why not.
+    pub readiness: Hook<Result<(), String>>,
+    /// Whether a published event's limits are filled in (contract.md 5.1).
+    pub fill_limits: bool,
+    /// How much of a body is read.
+    pub limits: Limits,
+}
+
+/// The API's state, shared by all requests.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    setup: Setup,
+    /// Held from reading webhooks to writing them, so that of two changes at
+    /// once neither undoes the other.
+    webhook_writes: Mutex<()>,
+}
+
+impl App {
+    /// An API made of `setup`.
+    pub fn new(setup: Setup) -> Self {
+        Self(Arc::new(Inner { setup, webhook_writes: Mutex::new(()) }))
+    }
+
+    fn webhook_writes(&self) -> &Mutex<()> {
+        &self.0.webhook_writes
+    }
+}
+
+impl Deref for App {
+    type Target = Setup;
+
+    fn deref(&self) -> &Setup {
+        &self.0.setup
+    }
+}
+
+/// Every route of a node. `intake` brings those where notifications arrive.
+pub fn router(app: App, intake: Router) -> Router {
+    let native = native();
+    let compatible = compat::register(openapi::Routes::default());
+    let document = openapi::document(&[&native, &compatible]);
+    let native = native.into_router().route_layer(from_fn_with_state(app.clone(), auth::guard));
+    let compatible = compatible.into_router().route_layer(from_fn_with_state(app.clone(), compat::guard));
+    native
+        .merge(compatible)
+        .merge(ops::router())
+        .merge(openapi::router(document))
+        .merge(intake.with_state(()))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(answer_headers))
+        .with_state(app)
+}
+
+fn native() -> openapi::Routes {
+    let routes = accounts::register(openapi::Routes::default());
+    let routes = keys::register(business_accounts::register(routes));
+    let routes = deliveries::register(events::register(publish::register(routes)));
+    let routes = secret::register(webhooks::register(replays::register(routes)));
+    operator::register(routes)
+}
+
+async fn unknown_path(State(app): State<App>, uri: Uri) -> Response {
+    if compat::is_ours(uri.path()) {
+        return compat::unknown_path(uri.path()).render(&app);
+    }
+    errors::Problem::new(errors::Code::NotFound, format!("there is nothing at {}", uri.path()))
+        .hint("GET /openapi.json lists every path")
+        .into_response()
+}
+
+async fn wrong_method(State(app): State<App>, method: Method, uri: Uri) -> Response {
+    if compat::is_ours(uri.path()) {
+        return compat::wrong_method(&method).render(&app);
+    }
+    errors::Problem::new(errors::Code::MethodNotAllowed, format!("{method} is not possible at {}", uri.path()))
+        .into_response()
+}
+
+/// What every answer says unless it says otherwise: it is what it is said to
+/// be, nobody keeps it, and a browser runs nothing of it.
+async fn answer_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let unless_said: [(HeaderName, &str); 2] = [
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ];
+    for (name, value) in unless_said {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,1 +1,142 @@
-//! To be written.
+//! The command line. Data goes to standard output, everything else to standard
+//! error; every end has its exit code ([`Exit`]); errors end in a hint.
+
+mod check;
+mod client;
+mod dev;
+mod receiver;
+mod serve;
+mod trigger;
+
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ConfigError;
+use crate::node::process::ProcessError;
+
+/// Delivers changes of WhatsApp business numbers to the right webhook.
+#[derive(Parser)]
+#[command(version, about, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a server
+    Serve(serve::Arguments),
+    /// Try everything out on this machine: a server, a receiver and two sample
+    /// changes, without any configuration
+    Dev(dev::Arguments),
+    /// Send a signed notification to a running server, as Meta would
+    Trigger(trigger::Arguments),
+    /// Check the configuration, the key file and the store, and say what is wrong
+    Check(check::Arguments),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed for another reason
+  2  wrong arguments
+  3  the configuration is wrong
+  4  the store can't be used
+  5  the store failed while running: start again
+  6  the address can't be listened on
+  7  stopped before everything under way had ended
+  8  the server can't be reached, or refused";
+
+/// How a command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed for another reason.
+    Failed = 1,
+    /// The configuration is wrong.
+    Config = 3,
+    /// The store can't be used.
+    Store = 4,
+    /// The store failed while running.
+    StoreFailed = 5,
+    /// The address can't be listened on.
+    Listen = 6,
+    /// Stopped before everything under way had ended.
+    Aborted = 7,
+    /// The server can't be reached, or refused.
+    Server = 8,
+}
+
+/// Why a command failed: what to say, and the exit code.
+#[derive(Debug)]
+struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self { exit, message: message.to_string() }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Exit::Config, error)
+    }
+}
+
+impl From<ProcessError> for Failure {
+    fn from(error: ProcessError) -> Self {
+        let exit = match &error {
+            ProcessError::Config(_) => Exit::Config,
+            ProcessError::Store(_) => Exit::Store,
+            ProcessError::StoreFailed => Exit::StoreFailed,
+            ProcessError::Listen { .. } => Exit::Listen,
+            ProcessError::Aborted => Exit::Aborted,
+            ProcessError::Transport(_) | ProcessError::Io(_) => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+/// Parses this process's arguments, runs the command, says why it failed.
+pub fn run() -> ExitCode {
+    let ran = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Dev(arguments) => dev::run(&arguments),
+        Command::Trigger(arguments) => trigger::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+    };
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nobody may be listening any more; the exit code still tells.
+            let _ = writeln!(std::io::stderr(), "error: {}", failure.message);
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+/// Prints a line of data.
+fn say(line: impl fmt::Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}");
+    let _ = out.flush();
+}
+
+/// The runtime of a command.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))
+}
+
+/// The configuration that `dev` keeps, if it ran in this directory.
+fn dev_config() -> PathBuf {
+    PathBuf::from(dev::DIRECTORY).join("dev.toml")
+}

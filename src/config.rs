@@ -1,1 +1,339 @@
-//! To be written.
+//! The configuration: a TOML file, then environment variables, which win over
+//! it. All that can be wrong is found at start, said at once, and refused: a
+//! key that is misspelled must not silently mean its default. Nothing else in
+//! the program reads the environment.
+
+mod failpoint;
+mod found;
+mod key_file;
+mod keys;
+mod problem;
+mod reader;
+mod reference;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use secrecy::{ExposeSecret, SecretString};
+use tracing::level_filters::LevelFilter;
+
+pub use failpoint::EXIT_CODE as FAILPOINT_EXIT_CODE;
+pub use key_file::secret_key;
+pub use problem::{ConfigError, Problem};
+pub use reference::reference;
+
+use crate::env::Faults;
+use crate::policy::retry::Schedule;
+use crate::telemetry::logs::Format;
+use found::Found;
+use reader::Reader;
+
+/// Everything that can be configured, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How the server serves.
+    pub server: Server,
+    /// Where everything is kept.
+    pub store: Store,
+    /// The operator's first key.
+    pub operator: Operator,
+    /// The Meta apps whose notifications are taken.
+    pub meta: Meta,
+    /// How deliveries go out.
+    pub delivery: Delivery,
+    /// What is done to events.
+    pub events: Events,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// The key that secrets are sealed with.
+    pub secrets: Secrets,
+    /// What is logged.
+    pub log: Log,
+    /// What breaks, in tests of a debug build; nothing in a release build.
+    pub faults: Faults,
+}
+
+/// How the server serves.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// For a request's headers, and for an idle connection.
+    pub header_timeout: Duration,
+    /// For a request's body.
+    pub body_timeout: Duration,
+    /// For what is under way when the server stops.
+    pub drain_timeout: Duration,
+}
+
+/// Where everything is kept.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// The SQLite file.
+    pub path: PathBuf,
+}
+
+/// The operator's first key.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    /// A key with every right; none if not set.
+    pub key: Option<SecretString>,
+}
+
+/// The Meta apps whose notifications are taken.
+#[derive(Debug, Clone)]
+pub struct Meta {
+    /// By the name that is part of the callback URL.
+    pub apps: BTreeMap<String, App>,
+}
+
+/// A Meta app.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// What it signs with.
+    pub app_secret: SecretString,
+    /// What it signed with before, during a rotation.
+    pub previous_app_secret: Option<SecretString>,
+    /// What its verification request must say.
+    pub verify_token: Option<SecretString>,
+}
+
+/// How deliveries go out.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The waits between attempts.
+    pub retry_schedule: Schedule,
+    /// For one attempt, from the name to the last byte.
+    pub attempt_timeout: Duration,
+    /// Whether `http://` is allowed.
+    pub allow_http: bool,
+    /// Networks that are allowed although not public, every port included.
+    pub allow_networks: Vec<IpNet>,
+    /// Ports allowed besides the usual ones.
+    pub allow_ports: Vec<u16>,
+    /// DNS servers; none: the system's.
+    pub dns_servers: Vec<SocketAddr>,
+    /// Authorities to trust besides the public ones, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Attempts at once.
+    pub max_in_flight: usize,
+    /// Attempts at once to one webhook.
+    pub max_in_flight_per_webhook: usize,
+    /// Deliveries in memory.
+    pub max_loaded: usize,
+}
+
+/// What is done to events.
+#[derive(Debug, Clone, Copy)]
+pub struct Events {
+    /// Whether limits that Meta leaves out are filled in.
+    pub fill_limits: bool,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Events and their deliveries.
+    pub events: Duration,
+}
+
+/// The key that secrets are sealed with.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    /// The file it is in, unless `key` is set.
+    pub key_file: PathBuf,
+    /// The base64 of the key itself.
+    pub key: Option<SecretString>,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, Copy)]
+pub struct Log {
+    /// How much.
+    pub level: LevelFilter,
+    /// In which form.
+    pub format: Format,
+}
+
+impl Config {
+    /// The configuration in `file` and this process's environment.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let text = match file {
+            Some(path) => std::fs::read_to_string(path).map_err(|error| {
+                let what = format!("failed to read the configuration file {}: {error}", path.display());
+                Problem::new(what, "name a file that exists and that this user may read, or none")
+            })?,
+            None => String::new(),
+        };
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            // What is not UTF-8 keeps a mark by which no key takes it.
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        });
+        Self::parse(file.unwrap_or(Path::new("")), &text, variables)
+    }
+
+    /// The configuration in `text` (TOML) and `variables`, those of other
+    /// programs included.
+    pub fn read(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        Self::parse(Path::new("bellwether.toml"), text, variables)
+    }
+
+    fn parse(
+        file: &Path,
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut found = Found::default();
+        let mut faults = Faults::none();
+        found.add_file(file, text);
+        for (name, value) in variables {
+            if cfg!(debug_assertions) && name == failpoint::VARIABLE {
+                match failpoint::parse(&value) {
+                    Ok(planned) => faults = planned,
+                    Err(problem) => found.problems.push(problem),
+                }
+            } else {
+                found.add_variable(&name, value);
+            }
+        }
+        let mut reader = Reader { found };
+        let config = Self::build(&mut reader, faults);
+        let problems = reader.found.problems;
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError { problems }),
+        }
+    }
+
+    /// `None`, or a stand-in, if there are problems.
+    fn build(from: &mut Reader, faults: Faults) -> Option<Self> {
+        let server = server(from);
+        let store = from.text("store.url", store_path).map(|path| Store { path });
+        let operator = Operator { key: from.secret("operator.key") };
+        let meta = Meta { apps: apps(from) };
+        let delivery = delivery(from);
+        let events = Events { fill_limits: from.switch("events.fill_limits") };
+        let days = from.number("retention.events_days");
+        let retention = Retention { events: Duration::from_hours(24 * days) };
+        let secrets = secrets(from, store.as_ref());
+        let level = from.choice("log.level");
+        let format = from.choice("log.format");
+        Some(Self {
+            server: server?,
+            store: store?,
+            operator,
+            meta,
+            delivery,
+            events,
+            retention,
+            secrets: secrets?,
+            log: Log { level: level?, format: format? },
+            faults,
+        })
+    }
+}
+
+fn server(from: &mut Reader) -> Option<Server> {
+    let expected = "must be an IP address and a port such as 127.0.0.1:8700";
+    let listen = |text: &str| text.parse().map_err(|_| format!("{expected}, found {text:?}"));
+    let listen = from.text("server.listen", listen);
+    Some(Server {
+        listen: listen?,
+        max_connections: from.count("server.max_connections"),
+        header_timeout: from.millis("server.header_timeout_ms"),
+        body_timeout: from.millis("server.body_timeout_ms"),
+        drain_timeout: from.millis("server.drain_timeout_ms"),
+    })
+}
+
+/// The file that `sqlite:PATH` names. What is wrong is told without the text:
+/// a database's URL may hold a password.
+fn store_path(url: &str) -> Result<PathBuf, String> {
+    if ["postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err("names a PostgreSQL database: this version keeps everything in SQLite".to_owned());
+    }
+    match url.strip_prefix("sqlite:") {
+        None => Err("must begin with `sqlite:`".to_owned()),
+        Some("") => Err("names no file".to_owned()),
+        Some(path) if path.starts_with("//") => {
+            Err("must not have `//`: the path follows `sqlite:` as it is".to_owned())
+        }
+        Some(path) if path.starts_with(':') => {
+            Err("must name a file: what is kept in memory only is not kept".to_owned())
+        }
+        Some(path) => Ok(path.into()),
+    }
+}
+
+fn apps(from: &mut Reader) -> BTreeMap<String, App> {
+    let mut apps = BTreeMap::new();
+    for name in from.found.app_names() {
+        let fits = (1..=64).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
+        if !fits {
+            from.found.problems.push(Problem::new(
+                format!("`meta.apps.{name}` is not a name for an app"),
+                "take 1 to 64 of a-z, 0-9, `_` and `-`",
+            ));
+        }
+        let app_secret = from.secret(&format!("meta.apps.{name}.app_secret"));
+        let previous_app_secret = from.secret(&format!("meta.apps.{name}.previous_app_secret"));
+        let verify_token = from.secret(&format!("meta.apps.{name}.verify_token"));
+        if let Some(app_secret) = app_secret {
+            apps.insert(name, App { app_secret, previous_app_secret, verify_token });
+        }
+    }
+    apps
+}
+
+fn delivery(from: &mut Reader) -> Delivery {
+    let waits = from.numbers("delivery.retry_schedule_s").into_iter().map(Duration::from_secs);
+    let ports = from.numbers("delivery.allow_ports").into_iter();
+    Delivery {
+        retry_schedule: Schedule::new(waits.collect()),
+        attempt_timeout: from.millis("delivery.attempt_timeout_ms"),
+        allow_http: from.switch("delivery.allow_http"),
+        allow_networks: from.texts("delivery.allow_networks", |text| text.parse().ok()),
+        allow_ports: ports.filter_map(|port| u16::try_from(port).ok()).collect(),
+        dns_servers: from.texts("delivery.dns_servers", dns_server),
+        ca_file: from.text("delivery.ca_file", |path| Ok(path.into())),
+        max_in_flight: from.count("delivery.max_in_flight"),
+        max_in_flight_per_webhook: from.count("delivery.max_in_flight_per_webhook"),
+        max_loaded: from.count("delivery.max_loaded"),
+    }
+}
+
+fn dns_server(text: &str) -> Option<SocketAddr> {
+    const DNS: u16 = 53;
+    text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, DNS)))
+}
+
+fn secrets(from: &mut Reader, store: Option<&Store>) -> Option<Secrets> {
+    let key = from.secret("secrets.key");
+    let key_file: Option<PathBuf> = from.text("secrets.key_file", |path| Ok(path.into()));
+    if let Some(key) = &key {
+        let origin = from.origin("secrets.key");
+        if key_file::decode(key.expose_secret()).is_none() {
+            from.refuse("secrets.key", &origin, "must be the base64 of 32 bytes");
+        } else if key_file.is_some() {
+            from.refuse("secrets.key", &origin, "is set, and so is `secrets.key_file`: one of them counts");
+        }
+    }
+    let beside_store = || {
+        let mut path = store?.path.clone().into_os_string();
+        path.push(".key");
+        Some(path.into())
+    };
+    Some(Secrets { key_file: key_file.or_else(beside_store)?, key })
+}
+
+#[cfg(test)]
+mod tests;

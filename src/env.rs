@@ -1,6 +1,7 @@
 //! The world outside: time, chance and, in tests, faults. A node learns them
 //! from here alone, so a simulation that owns this module's values owns the run.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -133,6 +134,12 @@ type Plan = dyn Fn(Point) -> Option<Fault> + Send + Sync;
 /// process by itself.
 #[derive(Clone)]
 pub struct Faults(Option<Arc<Plan>>);
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Faults(planned)" } else { "Faults(none)" })
+    }
+}
 
 impl Faults {
     /// Nothing breaks.

@@ -8,9 +8,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use secrecy::SecretString;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::env::Env;
 use crate::model::change::Unparsed;
@@ -30,6 +31,9 @@ pub const BODIES_IN_MEMORY_BYTES: usize = 64 << 20;
 /// The longest challenge that is echoed.
 const LONGEST_CHALLENGE: usize = 256;
 
+/// After so many new events the store has something to tidy.
+const TIDY_EVERY: u64 = 2_000;
+
 /// Unrouted changes routed in one transaction.
 const ROUTE_STEP: usize = 500;
 
@@ -46,7 +50,9 @@ pub struct App {
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// No such app.
-    #[error("no such app is configured here; hint: the last part of the callback URL is a name under meta.apps")]
+    #[error(
+        "no such app is configured here; hint: the last part of the callback URL is a name under meta.apps"
+    )]
     UnknownApp,
     /// Not signed by the app's secret.
     #[error(transparent)]
@@ -58,7 +64,9 @@ pub enum Refusal {
     #[error("the notification could not be stored; try again shortly")]
     NotStored(#[from] Error),
     /// The handshake's token is wrong, or something of it is missing.
-    #[error("the verify token does not match; hint: enter meta.apps.<name>.verify_token in the app's dashboard")]
+    #[error(
+        "the verify token does not match; hint: enter meta.apps.<name>.verify_token in the app's dashboard"
+    )]
     Handshake,
 }
 
@@ -70,18 +78,23 @@ pub struct Intake {
     metrics: Metrics,
     fill_limits: bool,
     memory: Semaphore,
+    errand: Arc<Notify>,
+    accepted: AtomicU64,
 }
 
 impl Intake {
-    /// An intake for these apps, by name.
+    /// An intake for these apps, by name. `errand` is told now and then that the
+    /// store has grown.
     pub fn new(
         apps: HashMap<String, App>,
         store: Arc<dyn Store>,
         env: Env,
         metrics: Metrics,
         fill_limits: bool,
+        errand: Arc<Notify>,
     ) -> Self {
-        Self { apps, store, env, metrics, fill_limits, memory: Semaphore::new(BODIES_IN_MEMORY_BYTES) }
+        let memory = Semaphore::new(BODIES_IN_MEMORY_BYTES);
+        Self { apps, store, env, metrics, fill_limits, memory, errand, accepted: AtomicU64::new(0) }
     }
 
     /// Meta's handshake: the challenge to echo, if the token is right.
@@ -135,6 +148,10 @@ impl Intake {
             tracing::warn!(%error, "a notification was not stored and is answered 503");
         })?;
         self.metrics.received(&receipt);
+        let before = self.accepted.fetch_add(receipt.accepted, Ordering::Relaxed);
+        if before / TIDY_EVERY != (before + receipt.accepted) / TIDY_EVERY {
+            self.errand.notify_one();
+        }
         Ok(receipt)
     }
 

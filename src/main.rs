@@ -1,2 +1,5 @@
-//! The program: parses arguments, runs, maps the end to an exit code.
-fn main() {}
+//! The program: parses arguments, runs, ends with a documented exit code.
+
+fn main() -> std::process::ExitCode {
+    bellwether::cli::run()
+}

@@ -79,12 +79,14 @@ impl Node {
     pub fn start(settings: &Settings, parts: Parts) -> Self {
         let (phase, watched) = watch::channel(Phase::Running);
         let Parts { env, store, metrics, .. } = &parts;
+        let errand = Arc::new(Notify::new());
         let intake = Arc::new(Intake::new(
             settings.apps.clone(),
             Arc::clone(store),
             env.clone(),
             metrics.clone(),
             settings.fill_limits,
+            Arc::clone(&errand),
         ));
         let means = Means {
             store: Arc::clone(store),
@@ -96,7 +98,6 @@ impl Node {
         };
         let dispatcher = Dispatcher::new(means, settings.dispatch.clone());
         let in_flight = dispatcher.in_flight();
-        let errand = Arc::new(Notify::new());
         let janitor = Janitor {
             intake: Arc::clone(&intake),
             store: Arc::clone(store),

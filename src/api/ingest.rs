@@ -11,8 +11,10 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::intake::{Intake, LARGEST_NOTIFICATION_BYTES, Refusal};
+use crate::store::queue::Receipt;
 use crate::server::body::{BodyError, read};
 use crate::telemetry::{Metrics, Refused};
 
@@ -67,9 +69,18 @@ async fn notify(State(ingest): State<Ingest>, Path(app): Path<String>, request: 
     };
     let signatures = head.headers.get_all("x-hub-signature-256").iter().map(axum::http::HeaderValue::as_bytes);
     match ingest.intake.receive(&app, signatures, &body).await {
-        Ok(_) => plain(StatusCode::OK, "ok".into()),
+        Ok(receipt) => accepted(&receipt),
         Err(refusal) => refused(&refusal),
     }
+}
+
+/// 200, and what became of the changes: for people with curl, Meta does not mind.
+fn accepted(receipt: &Receipt) -> Response {
+    let Receipt { accepted, duplicate, resent, unrouted, unparsed } = receipt;
+    let told = json!({
+        "accepted": accepted, "duplicate": duplicate, "resent": resent, "unrouted": unrouted, "unparsed": unparsed,
+    });
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], told.to_string()).into_response()
 }
 
 /// How much memory the body may take: as announced, or the limit.

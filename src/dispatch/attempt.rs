@@ -50,7 +50,9 @@ impl Attempter {
     pub(super) async fn attempt(self: Arc<Self>, claimed: Claimed) {
         let webhook = claimed.lane.webhook;
         match self.targets.get(&self.means, webhook).await {
-            Ok(Some(target)) if self.lease_suffices(&claimed) => self.send_and_settle(&claimed, &target).await,
+            Ok(Some(target)) if self.lease_suffices(&claimed) => {
+                self.send_and_settle(&claimed, &target).await
+            }
             // Disabled, deleted or stalled too long: not attempted, so not counted.
             Ok(_) => self.release(&claimed).await,
             Err(reason) => {
@@ -120,7 +122,9 @@ impl Attempter {
         while planned.is_none() {
             match self.means.store.settle(settlement.clone()).await {
                 Ok(_) => return,
-                Err(error) => tracing::warn!(%error, delivery = %settlement.delivery, "an outcome is not recorded yet"),
+                Err(error) => {
+                    tracing::warn!(%error, delivery = %settlement.delivery, "an outcome is not recorded yet")
+                }
             }
             tokio::time::sleep(SETTLE_AGAIN).await;
             if self.now() >= settlement.lease.until {
@@ -135,7 +139,11 @@ impl Attempter {
                 Authorize::No => None,
                 Authorize::Header(value) => Some(value.clone()),
                 Authorize::OAuth(client) => {
-                    match self.tokens.get(&self.means, claimed.lane.webhook, client, self.options.attempt_timeout).await {
+                    match self
+                        .tokens
+                        .get(&self.means, claimed.lane.webhook, client, self.options.attempt_timeout)
+                        .await
+                    {
                         Ok(value) => Some(value),
                         Err(note) => return Outcome::failed(OutcomeClass::OAuth, &note),
                     }
@@ -168,7 +176,8 @@ fn headers(
 ) -> Vec<(HeaderName, HeaderValue)> {
     let id = claimed.event.to_string();
     let signature = sign_webhook(&target.keys(now), &id, now, &claimed.body);
-    let text = |value: String| HeaderValue::try_from(value).expect("digits, UUIDs and base64 are header values");
+    let text =
+        |value: String| HeaderValue::try_from(value).expect("digits, UUIDs and base64 are header values");
     let mut headers = vec![
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (USER_AGENT, HeaderValue::from_static(AGENT)),
@@ -189,7 +198,11 @@ fn log(claimed: &Claimed, outcome: &Outcome, verdict: Verdict) {
     let (delivery, attempt, class) = (claimed.delivery, claimed.attempts + 1, outcome.class.as_str());
     match verdict {
         Verdict::Delivered => tracing::debug!(%delivery, attempt, "delivered"),
-        Verdict::Retry(at) => tracing::info!(%delivery, attempt, class, status = outcome.status, next = %at, "an attempt failed"),
-        Verdict::Exhausted => tracing::warn!(%delivery, attempt, class, status = outcome.status, "exhausted: kept and replayable"),
+        Verdict::Retry(at) => {
+            tracing::info!(%delivery, attempt, class, status = outcome.status, next = %at, "an attempt failed")
+        }
+        Verdict::Exhausted => {
+            tracing::warn!(%delivery, attempt, class, status = outcome.status, "exhausted: kept and replayable")
+        }
     }
 }

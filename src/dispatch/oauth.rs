@@ -109,8 +109,8 @@ fn request(client: &Client, deadline: Duration) -> Request {
 fn basic(client: &Client) -> HeaderValue {
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let pair = format!("{}:{}", encode(&client.client_id), encode(client.client_secret.expose_secret()));
-    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)))
-        .expect("base64 is a header value");
+    let mut value =
+        HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).expect("base64 is a header value");
     value.set_sensitive(true);
     value
 }

@@ -81,7 +81,11 @@ pub(super) struct Targets(Mutex<HashMap<WebhookKey, Arc<Target>>>);
 impl Targets {
     /// The webhook to send to; `None` if it is deleted or disabled. The error
     /// says why it can't be used, without saying a secret.
-    pub(super) async fn get(&self, means: &Means, webhook: WebhookKey) -> Result<Option<Arc<Target>>, String> {
+    pub(super) async fn get(
+        &self,
+        means: &Means,
+        webhook: WebhookKey,
+    ) -> Result<Option<Arc<Target>>, String> {
         if let Some(target) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&webhook) {
             return Ok(Some(Arc::clone(target)));
         }

@@ -1,6 +1,6 @@
 //! Whose turn it is: webhooks with something ready take turns.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::id::WebhookKey;
 use crate::store::queue::Claimed;
@@ -8,7 +8,7 @@ use crate::store::queue::Claimed;
 /// What waits in memory, by webhook, and the order of turns.
 pub(super) struct Turns {
     per_webhook: usize,
-    webhooks: HashMap<WebhookKey, Queue>,
+    webhooks: BTreeMap<WebhookKey, Queue>,
     /// Webhooks with something ready and an attempt to spare, each once.
     ring: VecDeque<WebhookKey>,
 }
@@ -23,7 +23,7 @@ struct Queue {
 impl Turns {
     /// Turns with at most `per_webhook` attempts at once to each webhook.
     pub(super) fn new(per_webhook: usize) -> Self {
-        Self { per_webhook, webhooks: HashMap::new(), ring: VecDeque::new() }
+        Self { per_webhook, webhooks: BTreeMap::new(), ring: VecDeque::new() }
     }
 
     /// A leased delivery waits for its turn.
@@ -58,7 +58,7 @@ impl Turns {
     /// Takes out all that waits.
     pub(super) fn drain(&mut self) -> Vec<Claimed> {
         self.ring.clear();
-        self.webhooks.drain().flat_map(|(_, queue)| queue.ready).collect()
+        std::mem::take(&mut self.webhooks).into_values().flat_map(|queue| queue.ready).collect()
     }
 
     fn line_up(&mut self, webhook: WebhookKey) {

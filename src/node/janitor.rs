@@ -1,5 +1,5 @@
-//! What must be done now and then: routing what waited, taking bulk replays
-//! further, retention. Runs when there is an errand, else once an hour: an idle
+//! What must be done now and then: routing what waited, the store's own
+//! housekeeping, taking bulk replays further, retention. Runs when there is an errand, else once an hour: an idle
 //! node does not wake a core.
 
 use std::sync::Arc;
@@ -25,6 +25,9 @@ const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 /// A running bulk replay is taken further this often, by at most so many.
 const REPLAY_EVERY: Duration = Duration::from_millis(200);
 const REPLAY_STEP: usize = 500;
+
+/// Rows a step of the store's housekeeping touches.
+const TIDY_STEP: usize = 2_000;
 
 /// Without an errand.
 const ROUND: Duration = Duration::from_hours(1);
@@ -65,8 +68,9 @@ impl Janitor {
         }
     }
 
-    /// Routes and replays; says whether a replay goes on.
+    /// Routes, tidies and replays; says whether a replay goes on.
     async fn errands(&self) -> Result<bool, Error> {
+        while self.store.tidy(TIDY_STEP).await? {}
         let routed = self.intake.route_waiting().await?;
         if routed > 0 {
             tracing::info!(changes = routed, "routed what waited for its business account");

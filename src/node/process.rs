@@ -41,7 +41,9 @@ pub enum ProcessError {
     #[error(transparent)]
     Store(#[from] store::Error),
     /// The address can't be listened on.
-    #[error("cannot listen on {address}: {source}\nhint: stop what else listens there, or set server.listen to another address")]
+    #[error(
+        "cannot listen on {address}: {source}\nhint: stop what else listens there, or set server.listen to another address"
+    )]
     Listen {
         /// Where.
         address: SocketAddr,
@@ -52,7 +54,9 @@ pub enum ProcessError {
     #[error("deliveries can't be sent: {0}")]
     Transport(String),
     /// The store failed while running.
-    #[error("the store failed while running: what reached the disk is unknown\nhint: look at the log and the disk; a fresh start finds out what is durable, and nothing unacknowledged is needed")]
+    #[error(
+        "the store failed while running: what reached the disk is unknown\nhint: look at the log and the disk; a fresh start finds out what is durable, and nothing unacknowledged is needed"
+    )]
     StoreFailed,
     /// Stopping took too long, or a second signal came.
     #[error("stopped before everything under way had ended; the next start picks it up")]
@@ -184,6 +188,7 @@ fn settings(config: &Config, own: SocketAddr) -> Settings {
 fn transport(config: &Config, settings: &Settings, env: &Env) -> Result<HttpTransport, ProcessError> {
     let wrong = |error: &dyn std::fmt::Display| ProcessError::Transport(error.to_string());
     let resolver = Resolver::new(&config.delivery.dns_servers).map_err(|error| wrong(&error))?;
-    let tls = tls::client_config(config.delivery.ca_file.as_deref(), env.clock.clone()).map_err(|error| wrong(&error))?;
+    let tls = tls::client_config(config.delivery.ca_file.as_deref(), env.clock.clone())
+        .map_err(|error| wrong(&error))?;
     Ok(HttpTransport::new(Arc::clone(&settings.rules), resolver, tls, http::Limits::default()))
 }

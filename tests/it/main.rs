@@ -1,4 +1,8 @@
 //! The integration tests, one binary.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod server;
+mod sim;
 mod store;
+mod support;
+mod transport;

@@ -387,7 +387,6 @@ pub(super) fn start(state: State, queue: usize, mode: Mode) -> Result<Handle, Er
             })?;
         }
         Mode::Inline => {
-            #[expect(clippy::disallowed_methods, reason = "the writer's home in the simulation")]
             tokio::spawn(write_in_task(state, waiting, report));
         }
     }

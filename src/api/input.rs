@@ -1,0 +1,247 @@
+//! What callers send: bodies, path parameters and queries, read strictly. A
+//! mistake is named with its place, and nothing is stored.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_ENCODING;
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::App;
+use super::auth::path_param;
+use super::errors::{Code, Problem};
+use crate::model::id::{AccountId, BusinessAccountId, DeliveryId, EventId, WebhookId};
+use crate::model::number::Subject;
+use crate::model::time::Timestamp;
+
+/// Why a body can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyError {
+    /// Longer than the limit, in bytes.
+    TooLarge { limit: usize },
+    /// Compressed.
+    Encoding,
+    /// Not there within the deadline.
+    Timeout,
+    /// The connection ended before the body did.
+    Broken,
+}
+
+/// Reads a body of at most `limit` bytes that arrives within `deadline`.
+// The server's own reader has this shape and takes its place.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    deadline: Duration,
+) -> Result<Bytes, BodyError> {
+    let plain = headers.get_all(CONTENT_ENCODING).iter().all(|value| value == "identity");
+    if !plain {
+        return Err(BodyError::Encoding);
+    }
+    let read = Limited::new(body, limit).collect();
+    match tokio::time::timeout(deadline, read).await {
+        Err(_) => Err(BodyError::Timeout),
+        Ok(Ok(all)) => Ok(all.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge { limit }),
+        Ok(Err(_)) => Err(BodyError::Broken),
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { limit } => {
+                Self::new(Code::TooLarge, format!("the body may have at most {limit} bytes"))
+            }
+            BodyError::Encoding => Self::new(Code::UnsupportedEncoding, "compressed bodies are not read")
+                .hint("send the body as it is, without Content-Encoding"),
+            BodyError::Timeout => Self::new(Code::BodyTimeout, "the body did not arrive in time"),
+            BodyError::Broken => Self::new(Code::InvalidJson, "the body ended early"),
+        }
+    }
+}
+
+/// What is wrong with a JSON text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// Which kind.
+    pub code: Code,
+    /// Where and what: `[3].url: invalid type ...`.
+    pub message: String,
+}
+
+/// Reads JSON, all of it.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    axum::Json::from_bytes(bytes).map(|axum::Json(value)| value).map_err(|rejection| fault(&rejection))
+}
+
+fn fault(rejection: &JsonRejection) -> Fault {
+    let text = rejection.body_text();
+    // "Failed to deserialize the JSON body into the target type: path: what"
+    let message = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest).to_owned();
+    let code = match rejection {
+        JsonRejection::JsonDataError(_) if message.contains("unknown field `") => Code::UnknownField,
+        JsonRejection::JsonDataError(_) if message.contains("missing field `") => Code::MissingField,
+        JsonRejection::JsonDataError(_) => Code::InvalidField,
+        _ => Code::InvalidJson,
+    };
+    Fault { code, message }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Self::new(fault.code, fault.message)
+    }
+}
+
+/// A native request's body.
+pub(super) struct Input<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Input<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let limits = app.limits;
+        let bytes = read(&parts.headers, body, limits.request_bytes, limits.body_deadline).await?;
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+/// A listing's query.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        Query::try_from_uri(&parts.uri).map(|Query(value)| Self(value)).map_err(|rejection| {
+            let text = rejection.body_text();
+            let message = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest);
+            let unknown = message.contains("unknown field `");
+            let code = if unknown { Code::UnknownParameter } else { Code::InvalidParameter };
+            Problem::new(code, message.replace("unknown field", "unknown parameter"))
+        })
+    }
+}
+
+/// What a path can name, and under which name.
+pub(super) trait InPath: FromStr<Err: Display> {
+    /// The parameter's name.
+    const NAME: &'static str;
+}
+
+macro_rules! in_path {
+    ($($id:ty => $name:literal),*) => {$(impl InPath for $id { const NAME: &'static str = $name; })*};
+}
+in_path!(
+    AccountId => "accountId", BusinessAccountId => "businessAccountId", EventId => "eventId",
+    WebhookId => "webhookId", DeliveryId => "deliveryId", Name => "id"
+);
+
+/// An id of ours that is only looked up: of a key, of a bulk replay.
+pub(super) struct Name(pub(super) String);
+
+impl FromStr for Name {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if fits { Ok(Self(text.to_owned())) } else { Err("must be an id as this API gave it") }
+    }
+}
+
+/// An id in the path.
+pub(super) struct Id<T>(pub(super) T);
+
+impl<T: InPath> FromRequestParts<App> for Id<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let text = path_param(parts, app, T::NAME).await.unwrap_or_default();
+        text.parse().map(Self).map_err(|error| Problem::parameter(T::NAME, error))
+    }
+}
+
+/// The rule of [`instant`], as it is told.
+pub(super) const INSTANT_RULE: &str = "must be an RFC 3339 time such as 2025-01-01T00:00:00Z";
+
+/// An instant, if one is given.
+pub(super) fn instant(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    text.map(|text| Timestamp::parse(text).ok_or_else(|| Problem::parameter(name, INSTANT_RULE))).transpose()
+}
+
+/// A number, if one is given.
+pub(super) fn number(text: Option<&str>) -> Result<Option<Subject>, Problem> {
+    let rule = "must be a phone number such as 15550783881";
+    text.map(|text| Subject::number(text).ok_or_else(|| Problem::parameter("phoneNumber", rule))).transpose()
+}
+
+/// A webhook's id, if one is given.
+pub(super) fn webhook(text: Option<&str>) -> Result<Option<WebhookId>, Problem> {
+    text.map(|text| text.parse().map_err(|error| Problem::parameter("webhookId", error))).transpose()
+}
+
+/// A text for people: 1 to `most` characters, none of them a control character.
+pub(super) fn label(name: &str, text: String, most: usize) -> Result<String, Problem> {
+    let fits = (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    let rule = format!("must be 1 to {most} characters without control characters");
+    if fits { Ok(text) } else { Err(Problem::field(name, rule)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct Sample {
+        #[serde(rename = "url")]
+        _url: String,
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_said_with_its_place() {
+        let cases = [
+            (r#"[{"url":5}]"#, Code::InvalidField, "[0].url: invalid type: integer `5`"),
+            (r#"[{"url":"a"},{"url":"a","ulr":1}]"#, Code::UnknownField, "unknown field `ulr`, expected `url`"),
+            (r#"[{"url":"a"},{}]"#, Code::MissingField, "[1]: missing field `url`"),
+            (r#"[{"url":"a","url":"b"}]"#, Code::InvalidField, "duplicate field `url`"),
+            (r#"{"url":"a"}"#, Code::InvalidField, "expected a sequence"),
+            ("[", Code::InvalidJson, "EOF"),
+            ("", Code::InvalidJson, "EOF"),
+            ("[] []", Code::InvalidJson, "trailing characters"),
+        ];
+        for (body, code, message) in cases {
+            let fault = parse::<Vec<Sample>>(body.as_bytes()).unwrap_err();
+            assert_eq!(fault.code, code, "{body}: {}", fault.message);
+            assert!(fault.message.contains(message), "{body}: {}", fault.message);
+        }
+        assert!(parse::<Vec<Sample>>("[".repeat(100_000).as_bytes()).is_err(), "depth is bounded");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_read_up_to_its_limit_and_its_deadline() {
+        let deadline = Duration::from_secs(10);
+        let headers = HeaderMap::new();
+        let whole = read(&headers, Body::from("12345"), 5, deadline).await;
+        assert_eq!(whole.unwrap(), "12345");
+        let long = read(&headers, Body::from("123456"), 5, deadline).await;
+        assert_eq!(long, Err(BodyError::TooLarge { limit: 5 }));
+        let mut compressed = HeaderMap::new();
+        compressed.insert(CONTENT_ENCODING, "gzip".parse().unwrap());
+        assert_eq!(read(&compressed, Body::from("1"), 5, deadline).await, Err(BodyError::Encoding));
+    }
+}

@@ -1,0 +1,137 @@
+//! Webhooks as the native API shows them, and trying one out. Configuring them
+//! is the 8x8-compatible API's.
+
+use std::str::FromStr;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+
+use super::auth::{Owner, Scope};
+use super::errors::{Code, Problem};
+use super::input::{Id, Params};
+use super::openapi::Routes;
+use super::publish::{accepted, fingerprint, not_configured};
+use super::{App, paging, wire};
+use crate::model::change::{Change, Detail, QUALITY_FIELD, Quality};
+use crate::model::id::{AccountId, WebhookId};
+use crate::model::number::Subject;
+use crate::model::webhook::Webhook;
+use crate::store::queue::{Audience, Publication, Published};
+use crate::store::{Catalog, Queue};
+
+const LISTING: &str = "webhooks";
+
+/// The routes.
+pub(super) fn register(routes: Routes) -> Routes {
+    routes.chapter("Webhooks").add::<__path_list, _, _>(list).add::<__path_test, _, _>(test)
+}
+
+/// A place in the listing, oldest first: when a webhook was made, and its id.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place(i64, WebhookId);
+
+impl Place {
+    fn of(webhook: &Webhook) -> Self {
+        Self(webhook.created_at.ms(), webhook.id)
+    }
+}
+
+impl FromStr for Place {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (ms, id) = text.split_once('_').ok_or(())?;
+        Ok(Self(ms.parse().map_err(drop)?, id.parse().map_err(drop)?))
+    }
+}
+
+/// Lists webhooks with their ids and how they fare, oldest first.
+#[utoipa::path(get, path = "/v1/accounts/{accountId}/webhooks", operation_id = "listWebhooks",
+    params(wire::ListQuery),
+    responses((status = 200, description = "A page of webhooks", body = wire::Page<wire::Webhook>)),
+    security(("bearer" = ["operator", "account", "read"])))]
+async fn list(
+    Scope(account): Scope,
+    State(app): State<App>,
+    Params(query): Params<wire::ListQuery>,
+) -> Result<Json<wire::Page<wire::Webhook>>, Problem> {
+    let limit = paging::limit(query.limit)?;
+    let after: Option<Place> = paging::place(LISTING, query.cursor.as_deref())?;
+    let mut webhooks = app.store.webhooks(account.id).await?;
+    webhooks.sort_by_key(Place::of);
+    webhooks.retain(|webhook| after.as_ref().is_none_or(|after| Place::of(webhook) > *after));
+    let more = webhooks.len() > limit;
+    webhooks.truncate(limit);
+    let last = webhooks.last().filter(|_| more).map(Place::of);
+    let next_cursor = last.map(|Place(ms, id)| paging::cursor(LISTING, format_args!("{ms}_{id}")));
+    let mut items = Vec::with_capacity(webhooks.len());
+    for webhook in webhooks {
+        let health = app.store.health(account.id, webhook.id).await?;
+        items.push(wire::Webhook::new(webhook, health));
+    }
+    Ok(Json(wire::Page { items, next_cursor }))
+}
+
+/// The account's webhook of that id.
+pub(super) async fn find(app: &App, account: AccountId, id: WebhookId) -> Result<Webhook, Problem> {
+    let webhooks = app.store.webhooks(account).await?;
+    webhooks.into_iter().find(|webhook| webhook.id == id).ok_or_else(|| Problem::not_found("webhook"))
+}
+
+/// Sends a sample event to this webhook only, marked as a test.
+#[utoipa::path(post, path = "/v1/accounts/{accountId}/webhooks/{webhookId}/test", operation_id = "testWebhook",
+    responses(
+        (status = 202, description = "On its way", body = wire::EventRef),
+        (status = 409, description = "The webhook is disabled or not of type CABM, or the account not configured",
+            body = wire::Problem, content_type = "application/problem+json")),
+    security(("bearer" = ["operator", "account"])))]
+async fn test(
+    Owner(account): Owner,
+    State(app): State<App>,
+    Id(id): Id<WebhookId>,
+) -> Result<(StatusCode, HeaderMap, Json<wire::EventRef>), Problem> {
+    let webhook = find(&app, account.id, id).await?;
+    let publication = Publication {
+        now: app.env.clock.now(),
+        account: account.id,
+        change: sample(webhook.id),
+        timestamp: None,
+        audience: Audience::Test(webhook.id),
+        idempotency: None,
+        random: app.env.entropy.u64(),
+        fill_limits: false,
+    };
+    match app.store.publish(publication).await? {
+        Published::Accepted(id) | Published::Repeated(id) => Ok(accepted(id, HeaderMap::new())),
+        Published::NotConfigured => Err(not_configured()),
+        Published::UnknownWebhook => {
+            Err(Problem::new(Code::NotDeliverable, "the webhook is disabled, or not of type CABM")
+                .hint("events are only sent to enabled webhooks of type CABM"))
+        }
+        Published::KeyReused | Published::UnknownBusinessAccount => {
+            unreachable!("a test has no idempotency key and no business account of its own")
+        }
+    }
+}
+
+/// The seed's example. Its business account is `0`, as in the sample that Meta's
+/// own Test button posts.
+fn sample(webhook: WebhookId) -> Change {
+    let detail = Detail::Quality(Quality {
+        display_phone_number: "15550783881".to_owned(),
+        event: "UPGRADE".to_owned(),
+        current_limit: Some("TIER_10K".to_owned()),
+        old_limit: Some("TIER_1K".to_owned()),
+        max_daily_conversations_per_business: None,
+    });
+    Change {
+        business_account: "0".parse().expect("a digit is an id"),
+        time: None,
+        field: QUALITY_FIELD.to_owned(),
+        subject: Subject::test(&webhook.to_string()),
+        fingerprint: fingerprint("test"),
+        detail,
+        raw: "{}".to_owned(),
+    }
+}

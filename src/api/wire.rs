@@ -1,0 +1,53 @@
+//! The API's JSON: the only types of it that serde knows. Requests refuse
+//! fields they do not know (the 8x8-compatible ones ignore them, as a client
+//! written for 8x8 may send what 8x8 adds); answers leave out what has no value.
+
+mod accounts;
+pub(super) mod compat;
+mod deliveries;
+mod events;
+mod operator;
+mod replays;
+mod webhooks;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub(super) use accounts::{
+    Account, ApiKey, BusinessAccount, ListQuery, NewApiKey, NewKey, PutAccount, PutBusinessAccount,
+};
+pub(super) use deliveries::{Attempt, DeliveriesQuery, Delivery, DeliveryDetail, DeliveryStatus};
+pub(super) use events::{Event, EventDetail, EventRef, EventsQuery, Publish};
+pub(super) use operator::{Unparsed, Unrouted};
+pub(super) use replays::{Counted, NewReplay, Replay, ReplayAnswer};
+pub(super) use webhooks::{Secret, Webhook};
+
+/// A page of a listing.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page<T> {
+    /// What is on it; may be empty although there is a next page.
+    pub items: Vec<T>,
+    /// Pass it as `cursor` to get the next page; null on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// RFC 9457 problem details.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem {
+    /// A URN made of `code`.
+    #[schema(example = "urn:bellwether:problem:unknown-field")]
+    pub r#type: String,
+    /// The kind, for people.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong with this request.
+    pub detail: String,
+    /// The kind, for programs: stable.
+    #[schema(example = "unknown_field")]
+    pub code: String,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}

@@ -1,0 +1,74 @@
+//! `bellwether check`: whether a server would start, without starting one.
+
+use std::path::PathBuf;
+
+use super::{Exit, Failure, say};
+use crate::config::{self, Config};
+use crate::env::Entropy;
+use crate::store::sqlite::{Problem, inspect};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The configuration file (TOML); without it, defaults and BELLWETHER_* variables
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = Config::load(arguments.config.as_deref())?;
+    say(format_args!(
+        "configuration  ok: listens on {}, {} Meta app(s)",
+        config.server.listen,
+        config.meta.apps.len()
+    ));
+    check_key(&config)?;
+    check_store(&config)
+}
+
+fn check_key(config: &Config) -> Result<(), Failure> {
+    let file = &config.secrets.key_file;
+    if config.secrets.key.is_none() && !file.exists() {
+        say(format_args!("key            ok: {} will be created at the first start", file.display()));
+        return Ok(());
+    }
+    config::secret_key(&config.secrets, &Entropy::from_system())?;
+    say("key            ok");
+    Ok(())
+}
+
+fn check_store(config: &Config) -> Result<(), Failure> {
+    let path = &config.store.path;
+    match inspect(path) {
+        Ok(()) => {
+            say(format_args!("store          ok: {}", path.display()));
+            Ok(())
+        }
+        Err(Problem::Missing) => check_directory(config),
+        Err(Problem::Unusable(reason)) => Err(Failure::new(Exit::Store, reason)),
+        Err(Problem::Damaged(what)) => Err(Failure::new(
+            Exit::Store,
+            format!(
+                "the store {} is damaged: {what}\nhint: stop the server, keep a copy of the file, and restore a backup",
+                path.display()
+            ),
+        )),
+    }
+}
+
+fn check_directory(config: &Config) -> Result<(), Failure> {
+    let path = &config.store.path;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match directory.map(|directory| (directory, directory.is_dir())) {
+        Some((directory, false)) => Err(Failure::new(
+            Exit::Store,
+            format!(
+                "the store's directory {} does not exist\nhint: create it, owned by the server's user",
+                directory.display()
+            ),
+        )),
+        _ => {
+            say(format_args!("store          ok: {} will be created at the first start", path.display()));
+            Ok(())
+        }
+    }
+}

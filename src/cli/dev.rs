@@ -1,0 +1,236 @@
+//! `bellwether dev`: the main job on this machine, without any configuration.
+//!
+//! A real server on a store below the working directory, with an account, a
+//! business account and a webhook registered through the public API, a receiver
+//! that verifies and prints, and the seed's two sample changes sent as signed
+//! notifications. Everything on the way is what `serve` does.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::http::Method;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tracing::level_filters::LevelFilter;
+
+use super::client::Client;
+use super::receiver::{self, Receiver};
+use super::{Exit, Failure, runtime, say, trigger};
+use crate::config::Config;
+use crate::env::Env;
+use crate::model::id::AccountId;
+use crate::node::process::Process;
+use crate::policy::signature::{MetaKey, WebhookKey};
+use crate::server;
+use crate::telemetry::{Metrics, logs};
+
+/// Where `dev` keeps its store and configuration, below the working directory.
+pub(super) const DIRECTORY: &str = ".bellwether";
+
+/// The account that `dev` registers.
+const ACCOUNT: &str = "b1a5ed00-0000-4000-8000-000000000001";
+
+/// The business account of the seed's samples.
+pub(super) const BUSINESS_ACCOUNT: &str = "102290129340398";
+
+/// The Meta app's name in `dev`'s configuration.
+const APP: &str = "dev";
+
+/// The receiver's usual port; another one if it is taken.
+const RECEIVER_PORT: u16 = 8701;
+
+/// Both samples arrive well within this.
+const ARRIVAL: Duration = Duration::from_secs(20);
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Where its store and configuration are kept
+    #[arg(long, value_name = "DIRECTORY", default_value = DIRECTORY)]
+    directory: PathBuf,
+    /// End once the samples have arrived, instead of staying up
+    #[arg(long)]
+    once: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let env = Env::real();
+    let file = prepare(&arguments.directory, &env)?;
+    let mut config = Config::load(Some(&file))?;
+    config.log.level = config.log.level.min(LevelFilter::WARN);
+    let _logs = logs::start(config.log.level, config.log.format);
+    runtime()?.block_on(show(&config, env, &file, arguments.once))
+}
+
+/// Makes the directory and its configuration at the first run; later runs, and
+/// changes made by hand, keep it.
+fn prepare(directory: &Path, env: &Env) -> Result<PathBuf, Failure> {
+    let file = directory.join("dev.toml");
+    let failed = |what: &Path, error: std::io::Error| {
+        let hint = "hint: run it where this user may write, or give --directory";
+        Failure::new(Exit::Config, format!("cannot write {}: {error}\n{hint}", what.display()))
+    };
+    std::fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
+    if file.exists() {
+        return Ok(file);
+    }
+    let secret = || env.entropy.uuid().simple().to_string();
+    let text = format!(
+        "# Made by `bellwether dev`; yours to change.\n\n\
+         [store]\nurl = {store:?}\n\n\
+         [operator]\nkey = \"{operator}\"\n\n\
+         [meta.apps.{APP}]\napp_secret = \"{app}\"\nverify_token = \"{verify}\"\n\n\
+         # Webhooks on this machine, without TLS: not for production.\n\
+         [delivery]\nallow_http = true\nallow_networks = [\"127.0.0.0/8\", \"::1/128\"]\n",
+        store = format!("sqlite:{}", directory.join("bellwether.db").display()),
+        operator = secret(),
+        app = secret(),
+        verify = secret(),
+    );
+    write_private(&file, &text).map_err(|error| failed(&file, error))?;
+    Ok(file)
+}
+
+/// Writes a file that only its owner may read.
+fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).open(file)?.write_all(text.as_bytes())
+}
+
+async fn show(config: &Config, env: Env, file: &Path, once: bool) -> Result<(), Failure> {
+    let process = Process::open(config, env.clone()).await?;
+    let listening = process.address().map_err(|error| Failure::new(Exit::Failed, error))?;
+    let base = format!("http://{listening}");
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let key = Arc::new(OnceLock::new());
+    let receiver_url = start_receiver(Receiver { key: Arc::clone(&key), arrived }).await?;
+    say(format_args!("bellwether serves at {base}, a receiver waits at {receiver_url}\n"));
+    let showing = async {
+        let client = Client::new(&base, config.operator.key.clone());
+        let secret = register(&client, &receiver_url).await?;
+        let signing = WebhookKey::parse(secret.expose_secret());
+        key.get_or_init(|| signing.unwrap_or_else(|| unreachable!("the server makes good secrets")));
+        send_samples(&client, config, &env, &mut arrivals).await?;
+        say(guide(config, &base, file, &receiver_url, &secret));
+        if once { Ok(()) } else { std::future::pending().await }
+    };
+    tokio::select! {
+        biased;
+        ended = process.run() => ended.map_err(Failure::from),
+        shown = showing => shown,
+    }
+}
+
+async fn start_receiver(receiver: Receiver) -> Result<String, Failure> {
+    let failed =
+        |error: std::io::Error| Failure::new(Exit::Listen, format!("no port for the receiver: {error}"));
+    let listener = match TcpListener::bind(("127.0.0.1", RECEIVER_PORT)).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?,
+    };
+    let url = format!("http://{}{}", listener.local_addr().map_err(failed)?, receiver::PATH);
+    let limits = server::Limits { max_connections: 64, header_timeout: ARRIVAL, drain_timeout: Duration::ZERO };
+    let (running, stop) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        server::serve(listener, receiver::router(receiver), limits, Metrics::new(), stop).await;
+        drop(running);
+    });
+    Ok(url)
+}
+
+/// Registers the account, the business account and the webhook through the
+/// public API; says the webhook's signing secret.
+async fn register(client: &Client, receiver_url: &str) -> Result<SecretString, Failure> {
+    let account = format!("/v1/accounts/{ACCOUNT}");
+    client.call(Method::PUT, &account, &json!({"name": "Development", "chatApps": true})).await?;
+    let business_account = format!("/v1/business-accounts/{BUSINESS_ACCOUNT}");
+    client.call(Method::PUT, &business_account, &json!({"accountId": ACCOUNT})).await?;
+    if needs_webhook(client, &account, receiver_url).await? {
+        let webhooks = json!([{"subAccountId": "*", "url": receiver_url, "type": "CABM"}]);
+        client.call(Method::POST, &format!("/api/v1/accounts/{ACCOUNT}/webhooks"), &webhooks).await?;
+    }
+    let webhook = find_webhook(client, &account).await?.unwrap_or_default();
+    let id = webhook["webhookId"].as_str().unwrap_or_default();
+    let secret = client.call(Method::GET, &format!("{account}/webhooks/{id}/secret"), &Value::Null).await?;
+    Ok(SecretString::from(secret["secret"].as_str().unwrap_or_default()))
+}
+
+/// Whether the webhook is missing, or points to an earlier run's receiver. One
+/// that was pointed elsewhere by hand is left alone.
+async fn needs_webhook(client: &Client, account: &str, receiver_url: &str) -> Result<bool, Failure> {
+    let found = find_webhook(client, account).await?;
+    let url = found.as_ref().and_then(|webhook| webhook["url"].as_str());
+    Ok(url.is_none_or(|url| url.ends_with(receiver::PATH) && url != receiver_url))
+}
+
+async fn find_webhook(client: &Client, account: &str) -> Result<Option<Value>, Failure> {
+    let listed = client.call(Method::GET, &format!("{account}/webhooks"), &Value::Null).await?;
+    let wanted = |webhook: &&Value| webhook["subAccountId"] == "*" && webhook["type"] == "CABM";
+    Ok(listed["items"].as_array().and_then(|webhooks| webhooks.iter().find(wanted)).cloned())
+}
+
+/// Sends the seed's two sample changes as Meta would, and waits for both.
+async fn send_samples(
+    client: &Client,
+    config: &Config,
+    env: &Env,
+    arrivals: &mut mpsc::UnboundedReceiver<()>,
+) -> Result<(), Failure> {
+    let samples = [
+        json!({"display_phone_number": "15550783881", "event": "UPGRADE", "old_limit": "TIER_1K", "current_limit": "TIER_10K"}),
+        json!({"display_phone_number": "15550783881", "event": "THROUGHPUT_UPGRADE", "current_limit": "TIER_UNLIMITED"}),
+    ];
+    let app = config.meta.apps.get(APP).ok_or_else(|| {
+        Failure::new(
+            Exit::Config,
+            format!("meta.apps.{APP} is missing\nhint: remove {DIRECTORY}/dev.toml to have it made anew"),
+        )
+    })?;
+    let key = MetaKey::new(app.app_secret.expose_secret());
+    for sample in samples {
+        let value: Map<String, Value> = sample.as_object().cloned().unwrap_or_default();
+        let body = trigger::change(BUSINESS_ACCOUNT, env.clock.now(), value).to_string().into_bytes();
+        client.notify(APP, key.sign(&body), body).await?;
+    }
+    for _ in 0..2 {
+        let late = |_| {
+            let hint = format!("hint: see GET /v1/accounts/{ACCOUNT}/deliveries for what came of it");
+            Failure::new(
+                Exit::Failed,
+                format!("a sample has not arrived within {} s\n{hint}", ARRIVAL.as_secs()),
+            )
+        };
+        tokio::time::timeout(ARRIVAL, arrivals.recv()).await.map_err(late)?;
+    }
+    Ok(())
+}
+
+/// What to try next.
+fn guide(config: &Config, base: &str, file: &Path, receiver_url: &str, secret: &SecretString) -> String {
+    let key = config.operator.key.as_ref().map_or("", |key| key.expose_secret());
+    let account = ACCOUNT.parse::<AccountId>().map(|id| id.to_string()).unwrap_or_default();
+    format!(
+        "Both samples went the whole way: signed notification, store, dispatcher, webhook.\n\n\
+         operator key     {key}\n\
+         account          {account}\n\
+         business account {BUSINESS_ACCOUNT}\n\
+         webhook          {receiver_url}\n\
+         signing secret   {secret}\n\
+         configuration    {file}\n\n\
+         Try next, in another terminal:\n\
+         \x20 bellwether trigger DOWNGRADE\n\
+         \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/accounts/{account}/events\n\
+         \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/accounts/{account}/deliveries\n\
+         \x20 your own receiver: curl -X POST -H 'Authorization: Bearer {key}' \\\n\
+         \x20   -d '[{{\"subAccountId\": \"*\", \"url\": \"http://localhost:3000/\", \"type\": \"CABM\"}}]' \\\n\
+         \x20   {base}/api/v1/accounts/{account}/webhooks\n\
+         The whole API: {base}/docs\n\n\
+         (`bellwether` is target/release/bellwether, or `cargo run --release --`.) Ctrl-C ends this.",
+        secret = secret.expose_secret(),
+        file = file.display(),
+    )
+}

@@ -1,0 +1,40 @@
+//! `bellwether serve`: a server until a signal ends it.
+
+use std::path::PathBuf;
+
+use super::{Failure, runtime};
+use crate::config::Config;
+use crate::env::Env;
+use crate::node::process::{Process, ProcessError};
+use crate::telemetry::logs;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The configuration file (TOML); without it, defaults and BELLWETHER_* variables
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = Config::load(arguments.config.as_deref())?;
+    let _logs = logs::start(config.log.level, config.log.format);
+    runtime()?.block_on(serve(&config)).map_err(Failure::from)
+}
+
+async fn serve(config: &Config) -> Result<(), ProcessError> {
+    let env = Env { faults: config.faults.clone(), ..Env::real() };
+    let process = Process::open(config, env).await?;
+    let address = process.address()?;
+    tracing::info!(%address, store = %config.store.path.display(), "bellwether {} serves", env!("CARGO_PKG_VERSION"));
+    if config.meta.apps.is_empty() {
+        tracing::warn!(
+            "no Meta app is configured: notifications are refused; hint: set meta.apps.<name>.app_secret"
+        );
+    }
+    if config.operator.key.is_none() {
+        tracing::info!("no operator.key is configured; only keys made before can call the API");
+    }
+    process.run().await?;
+    tracing::info!("stopped; nothing was left under way");
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! From what was set to values: each of the kind and in the range that the
+//! table of keys says, or a problem and the default in its place, so that one
+//! start shows everything that is wrong.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::found::{Found, Raw, kind_of};
+use super::keys::{self, Key, Kind, Standard};
+use super::problem::{Origin, Problem};
+
+/// Reads values and collects what is wrong with them.
+pub(super) struct Reader {
+    pub found: Found,
+}
+
+/// The one key at a path of this program's own.
+fn known(path: &str) -> &'static Key {
+    keys::at(path).expect("config reads only keys that are in its table")
+}
+
+impl Reader {
+    fn set(&self, path: &str) -> Option<(Raw, Origin)> {
+        self.found.values.get(path).cloned()
+    }
+
+    /// Whether the key was set at all.
+    pub fn is_set(&self, path: &str) -> bool {
+        self.found.values.contains_key(path)
+    }
+
+    fn standard(path: &str) -> Option<(Raw, Origin)> {
+        match known(path).default {
+            Standard::Is(word) => Some((Raw::Word(word.to_owned()), Origin::Default)),
+            Standard::Unset | Standard::Follows(_) | Standard::Required => None,
+        }
+    }
+
+    /// Says that the value at `path` is wrong.
+    pub fn refuse(&mut self, path: &str, origin: &Origin, reason: &str) {
+        let hint = match known(path).default {
+            Standard::Is("") => "leave it out for none".to_owned(),
+            Standard::Is(word) => format!("leave it out for the default, {word}"),
+            Standard::Unset => "leave it out to do without".to_owned(),
+            Standard::Follows(what) => format!("leave it out for the default, {what}"),
+            Standard::Required => "docs/reference/configuration.md says where to find it".to_owned(),
+        };
+        self.found.problems.push(Problem::new(format!("`{path}` {origin} {reason}"), hint));
+    }
+
+    /// The value as `read` understands it; else a problem, and the default.
+    fn value<T>(&mut self, path: &str, read: impl Fn(&Raw) -> Result<T, String>) -> Option<T> {
+        if let Some((raw, origin)) = self.set(path) {
+            match read(&raw) {
+                Ok(value) => return Some(value),
+                Err(reason) => self.refuse(path, &origin, &reason),
+            }
+        }
+        Self::standard(path).and_then(|(raw, _)| read(&raw).ok())
+    }
+
+    /// An integer.
+    pub fn number(&mut self, path: &str) -> u64 {
+        let Kind::Number(least, most) = known(path).kind else { unreachable!("{path} is a number") };
+        self.value(path, |raw| number(raw, least, most)).unwrap_or(least)
+    }
+
+    /// An integer that counts things in memory.
+    pub fn count(&mut self, path: &str) -> usize {
+        usize::try_from(self.number(path)).unwrap_or(usize::MAX)
+    }
+
+    /// A span in milliseconds.
+    pub fn millis(&mut self, path: &str) -> Duration {
+        Duration::from_millis(self.number(path))
+    }
+
+    /// A boolean.
+    pub fn switch(&mut self, path: &str) -> bool {
+        let read = |raw: &Raw| {
+            let on = match raw {
+                Raw::Typed(value) => value.as_bool(),
+                Raw::Word(word) => word.trim().parse().ok(),
+            };
+            on.ok_or_else(|| format!("must be true or false, found {}", shown(raw)))
+        };
+        self.value(path, read).unwrap_or(false)
+    }
+
+    /// One of the words that the table lists.
+    pub fn choice<T: FromStr>(&mut self, path: &str) -> Option<T> {
+        let Kind::Choice(words) = known(path).kind else { unreachable!("{path} is a choice") };
+        let wrong = |raw: &Raw| format!("must be one of {}, found {}", words.join(", "), shown(raw));
+        self.value(path, |raw| match text(raw) {
+            Some(word) if words.contains(&word) => word.parse().map_err(|_| wrong(raw)),
+            _ => Err(wrong(raw)),
+        })
+    }
+
+    /// A text as `parse` understands it, of which nothing is shown if it is
+    /// wrong: `parse` says what is.
+    pub fn text<T>(&mut self, path: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        self.value(path, |raw| match (raw, text(raw)) {
+            (_, Some(text)) if !text.trim().is_empty() => parse(text.trim()),
+            (Raw::Typed(value), None) => Err(format!("must be {}, found {}", expected(path), kind_of(value))),
+            _ => Err(format!("must be {}, found nothing", expected(path))),
+        })
+    }
+
+    /// A list of texts, each as `parse` understands it.
+    pub fn texts<T>(&mut self, path: &str, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
+        let wrong = |item: &str| format!("must be a list of {}, found {item}", expected(path));
+        let read = |raw: &Raw| -> Result<Vec<T>, String> {
+            let items: Vec<String> = match raw {
+                Raw::Word(word) => words(word).map(str::to_owned).collect(),
+                Raw::Typed(toml::Value::Array(items)) => items
+                    .iter()
+                    .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| wrong(kind_of(item))))
+                    .collect::<Result<_, _>>()?,
+                Raw::Typed(other) => return Err(wrong(kind_of(other))),
+            };
+            items.iter().map(|item| parse(item.trim()).ok_or_else(|| wrong(&format!("{item:?}")))).collect()
+        };
+        self.value(path, read).unwrap_or_default()
+    }
+
+    /// A list of integers.
+    pub fn numbers(&mut self, path: &str) -> Vec<u64> {
+        let Kind::Numbers { count, each } = known(path).kind else { unreachable!("{path} is numbers") };
+        let read = |raw: &Raw| -> Result<Vec<u64>, String> {
+            let items: Vec<Raw> = match raw {
+                Raw::Word(word) => words(word).map(|item| Raw::Word(item.to_owned())).collect(),
+                Raw::Typed(toml::Value::Array(items)) => items.iter().cloned().map(Raw::Typed).collect(),
+                Raw::Typed(other) => {
+                    return Err(format!("must be a list of integers, found {}", kind_of(other)));
+                }
+            };
+            if !(count.0..=count.1).contains(&items.len()) {
+                let (least, most) = count;
+                return Err(format!("must have {least} to {most} items, found {}", items.len()));
+            }
+            let item =
+                |item| number(item, each.0, each.1).map_err(|reason| format!("holds an item that {reason}"));
+            items.iter().map(item).collect()
+        };
+        self.value(path, read).unwrap_or_default()
+    }
+
+    /// A secret, of which nothing is ever shown.
+    pub fn secret(&mut self, path: &str) -> Option<SecretString> {
+        let Kind::Secret(least) = known(path).kind else { unreachable!("{path} is a secret") };
+        if !self.is_set(path) && matches!(known(path).default, Standard::Required) {
+            let hint = format!("set it in the file or as {}", keys::variable(path));
+            self.found.problems.push(Problem::new(format!("`{path}` is missing"), hint));
+        }
+        self.value(path, |raw| {
+            let secret = match (raw, text(raw)) {
+                (Raw::Typed(other), None) => return Err(format!("must be text, found {}", kind_of(other))),
+                (_, text) => text.unwrap_or_default(),
+            };
+            if secret.is_empty() {
+                return Err("must not be empty".to_owned());
+            }
+            // A line's end that came along would fail every comparison.
+            if secret.trim() != secret {
+                return Err("must not begin or end with white space".to_owned());
+            }
+            if secret.contains(char::REPLACEMENT_CHARACTER) {
+                return Err("must be UTF-8".to_owned());
+            }
+            let length = secret.chars().count();
+            if length < least {
+                return Err(format!("must have at least {least} characters, has {length}"));
+            }
+            Ok(SecretString::from(secret))
+        })
+    }
+
+    /// Where the key was set, if it was.
+    pub fn origin(&self, path: &str) -> Origin {
+        self.set(path).map_or(Origin::Default, |(_, origin)| origin)
+    }
+}
+
+/// What a text at `path` must be.
+fn expected(path: &str) -> &'static str {
+    match known(path).kind {
+        Kind::Text(what) | Kind::Texts(what) => what,
+        Kind::Secret(_) | Kind::Switch | Kind::Choice(_) | Kind::Number(..) | Kind::Numbers { .. } => "text",
+    }
+}
+
+fn text(raw: &Raw) -> Option<&str> {
+    match raw {
+        Raw::Typed(value) => value.as_str(),
+        Raw::Word(word) => Some(word),
+    }
+}
+
+/// The items of a list in a variable: between commas.
+fn words(word: &str) -> impl Iterator<Item = &str> {
+    word.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn number(raw: &Raw, least: u64, most: u64) -> Result<u64, String> {
+    let number = match raw {
+        Raw::Typed(toml::Value::Integer(number)) => Some(i128::from(*number)),
+        Raw::Word(word) => word.trim().parse().ok(),
+        Raw::Typed(_) => None,
+    };
+    let fits = number.and_then(|n| u64::try_from(n).ok()).filter(|n| (least..=most).contains(n));
+    fits.ok_or_else(|| format!("must be an integer from {least} to {most}, found {}", shown(raw)))
+}
+
+/// A value that is no secret, for a message: its kind and, if short, itself.
+fn shown(raw: &Raw) -> String {
+    const SHORT: usize = 40;
+    let (kind, value) = match raw {
+        Raw::Typed(value @ toml::Value::Integer(_)) => return value.to_string(),
+        Raw::Typed(value) => (kind_of(value), value.to_string()),
+        Raw::Word(word) => ("text", format!("{word:?}")),
+    };
+    if value.len() <= SHORT && !value.contains('\n') { format!("{kind}: {value}") } else { kind.to_owned() }
+}

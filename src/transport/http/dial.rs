@@ -1,0 +1,187 @@
+//! The one place that opens connections: resolve, judge, connect, secure.
+//!
+//! The client hands over a URI with scheme, host and port. It is judged again
+//! here, and host and port are taken from that judgement: so what is dialled
+//! is what was judged, whatever the client's parser thinks. Dialled are the
+//! addresses that came out of one resolution, each of them judged.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::http::Uri;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tower::Service;
+
+use super::Limits;
+use super::failure::{DialError, tls_error};
+use crate::policy::address::{Refusal, Rules, Target};
+use crate::transport::resolve::Resolver;
+use crate::transport::tls;
+
+const NOT_IN_TIME: DialError = DialError::Connect("no connection in time");
+
+/// Opens connections for the pool.
+#[derive(Clone)]
+pub(super) struct Dialer(Arc<Shared>);
+
+struct Shared {
+    rules: Arc<Rules>,
+    resolver: Resolver,
+    tls: TlsConnector,
+    limits: Limits,
+}
+
+impl Dialer {
+    pub(super) fn new(rules: Arc<Rules>, resolver: Resolver, tls: Arc<ClientConfig>, limits: Limits) -> Self {
+        Self(Arc::new(Shared { rules, resolver, tls: tls.into(), limits }))
+    }
+}
+
+impl Service<Uri> for Dialer {
+    type Response = TokioIo<Stream>;
+    type Error = DialError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DialError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let shared = Arc::clone(&self.0);
+        // The pool may finish dialling for a later request when this one has
+        // been served otherwise, so dialling is bounded by itself too.
+        Box::pin(async move {
+            let dialled = timeout(shared.limits.dial, shared.dial(&uri)).await;
+            dialled.unwrap_or(Err(NOT_IN_TIME)).map(TokioIo::new)
+        })
+    }
+}
+
+impl Shared {
+    async fn dial(&self, uri: &Uri) -> Result<Stream, DialError> {
+        let target = self.rules.judge_url(&uri.to_string())?;
+        let addresses = self.resolver.resolve(&self.rules, &target).await?;
+        let tcp = self.connect(&addresses).await?;
+        if target.https { self.secure(&target, tcp).await } else { Ok(Stream::plain(tcp)) }
+    }
+
+    /// The first address that lets itself be connected to. If none does, the
+    /// error is the first one's: the others are likely of a family that this
+    /// machine has no route for.
+    async fn connect(&self, addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
+        let mut first = None;
+        for address in addresses {
+            match connect_one(*address, self.limits.connect).await {
+                Ok(tcp) => {
+                    self.judge_connection(&tcp)?;
+                    return Ok(tcp);
+                }
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        Err(first.unwrap_or(NOT_IN_TIME))
+    }
+
+    fn judge_connection(&self, tcp: &TcpStream) -> Result<(), DialError> {
+        let (Ok(local), Ok(peer)) = (tcp.local_addr(), tcp.peer_addr()) else {
+            return Err(DialError::Reset);
+        };
+        Ok(self.rules.judge_connection(local, peer)?)
+    }
+
+    async fn secure(&self, target: &Target, tcp: TcpStream) -> Result<Stream, DialError> {
+        let name = tls::server_name(&target.host).ok_or(DialError::Refused(Refusal::Name))?;
+        let stream = self.tls.connect(name, tcp).await.map_err(|error| {
+            DialError::Tls(tls_error(&error).map_or("the TLS handshake was cut short", tls::reason))
+        })?;
+        let h2 = stream.get_ref().1.alpn_protocol() == Some(tls::H2);
+        Ok(Stream { io: Box::new(stream), h2 })
+    }
+}
+
+async fn connect_one(address: SocketAddr, patience: Duration) -> Result<TcpStream, DialError> {
+    let connected = timeout(patience, TcpStream::connect(address)).await;
+    let tcp = connected.map_err(|_| NOT_IN_TIME)?.map_err(|error| connect_error(&error))?;
+    // A delivery is one small write that nothing follows: never wait to fill a packet.
+    tcp.set_nodelay(true).map_err(|_| DialError::Reset)?;
+    Ok(tcp)
+}
+
+fn connect_error(error: &io::Error) -> DialError {
+    let is = |kind| error.kind() == kind;
+    if is(io::ErrorKind::ConnectionReset) {
+        return DialError::Reset;
+    }
+    if is(io::ErrorKind::TimedOut) {
+        return NOT_IN_TIME;
+    }
+    let refused = is(io::ErrorKind::ConnectionRefused);
+    DialError::Connect(if refused { "the connection was refused" } else { "no connection" })
+}
+
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// An open connection, plain or secured.
+pub(super) struct Stream {
+    io: Box<dyn Io>,
+    h2: bool,
+}
+
+impl Stream {
+    fn plain(tcp: TcpStream) -> Self {
+        Self { io: Box::new(tcp), h2: false }
+    }
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        if self.h2 { Connected::new().negotiated_h2() } else { Connected::new() }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.io).poll_shutdown(cx)
+    }
+}

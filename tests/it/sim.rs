@@ -1,0 +1,11 @@
+//! The simulation: the whole node (router, intake, real SQLite, dispatcher) on
+//! one thread and paused time, with a scripted world of receivers as its
+//! transport. A seed decides everything that chance decides, so a failure
+//! repeats; invariants are checked at every arrival and at the end.
+
+mod chaos;
+mod receivers;
+mod stories;
+mod world;
+
+pub(crate) use world::simulate;

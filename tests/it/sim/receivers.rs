@@ -1,0 +1,207 @@
+//! The world's receivers, as the node's transport: each answers by its script
+//! and logs what arrived.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bellwether::model::attempt::{Outcome, OutcomeClass};
+use bellwether::transport::{Request, Transport};
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// What a receiver does with a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// Answers with this status.
+    Status(u16),
+    /// Answers with this status and `Retry-After`.
+    RetryAfter(u16, &'static str),
+    /// Answers with this status after a while.
+    Slow(Duration, u16),
+    /// Never gets that far.
+    Fails(OutcomeClass),
+    /// Takes the request, acts on it, and the answer is lost.
+    TakesAndBreaks,
+    /// Answers nothing until the deadline.
+    Hangs,
+}
+
+/// One request that arrived.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    pub(crate) at: Instant,
+    pub(crate) ended: Instant,
+    pub(crate) webhook_id: String,
+    pub(crate) attempt: u32,
+    pub(crate) sequence: i64,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+    /// Whether the sender was told 2xx.
+    pub(crate) confirmed: bool,
+}
+
+impl Arrival {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The event's number.
+    pub(crate) fn number(&self) -> String {
+        let event = self.json();
+        event["eventDetails"]["displayPhoneNumber"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub(crate) fn limit(&self) -> String {
+        self.json()["eventDetails"]["meta"]["currentLimit"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+#[derive(Default)]
+struct Script {
+    next: VecDeque<Answer>,
+    then: Option<Answer>,
+    arrivals: Vec<Arrival>,
+    under_way: usize,
+    most_under_way: usize,
+}
+
+/// All receivers, by URL.
+#[derive(Clone, Default)]
+pub(crate) struct Receivers {
+    scripts: Arc<Mutex<BTreeMap<String, Script>>>,
+    /// Decides when a receiver has no script.
+    chance: Option<Arc<dyn Fn() -> Answer + Send + Sync>>,
+}
+
+impl Receivers {
+    pub(crate) fn by_chance(chance: impl Fn() -> Answer + Send + Sync + 'static) -> Self {
+        Self { chance: Some(Arc::new(chance)), ..Self::default() }
+    }
+
+    pub(crate) fn at(&self, url: &str) -> Receiver {
+        Receiver { url: url.to_owned(), receivers: self.clone() }
+    }
+
+    fn scripts(&self) -> MutexGuard<'_, BTreeMap<String, Script>> {
+        self.scripts.lock().unwrap()
+    }
+
+    fn answer(&self, url: &str) -> Answer {
+        let mut scripts = self.scripts();
+        let script = scripts.entry(url.to_owned()).or_default();
+        script.under_way += 1;
+        script.most_under_way = script.most_under_way.max(script.under_way);
+        let chance = || self.chance.as_ref().map(|chance| chance());
+        let answer = script.next.pop_front().or_else(|| script.then.clone());
+        answer.or_else(chance).unwrap_or(Answer::Status(200))
+    }
+
+    pub(crate) fn arrivals(&self) -> Vec<(String, Arrival)> {
+        let scripts = self.scripts();
+        let of = |(url, script): (&String, &Script)| {
+            script.arrivals.iter().map(|arrival| (url.clone(), arrival.clone())).collect::<Vec<_>>()
+        };
+        scripts.iter().flat_map(of).collect()
+    }
+
+    /// From now on all answer 200.
+    pub(crate) fn heal(&self) {
+        for script in self.scripts().values_mut() {
+            script.next.clear();
+            script.then = Some(Answer::Status(200));
+        }
+    }
+}
+
+/// The request leaves the log's "under way" even when the sender gives up.
+struct UnderWay<'a>(&'a Receivers, String);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.scripts().get_mut(&self.1).unwrap().under_way -= 1;
+    }
+}
+
+impl Transport for Receivers {
+    fn send(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        Box::pin(async move {
+            let at = Instant::now();
+            let answer = self.answer(&request.url);
+            let _under_way = UnderWay(self, request.url.clone());
+            let (outcome, took) = match answer {
+                Answer::Status(status) => (Outcome::answered(status, b"noted".to_vec()), Duration::from_millis(5)),
+                Answer::RetryAfter(status, text) => {
+                    let asked = Outcome { retry_after: Some(text.into()), ..Outcome::answered(status, vec![]) };
+                    (asked, Duration::from_millis(5))
+                }
+                Answer::Slow(took, status) => (Outcome::answered(status, vec![]), took.min(request.deadline)),
+                Answer::Fails(class) => (Outcome::failed(class, "scripted"), Duration::from_millis(2)),
+                Answer::TakesAndBreaks => {
+                    (Outcome::failed(OutcomeClass::Reset, "scripted"), Duration::from_millis(7))
+                }
+                Answer::Hangs => (Outcome::failed(OutcomeClass::Timeout, "scripted"), request.deadline),
+            };
+            let arrived = !matches!(outcome.class, OutcomeClass::Connect | OutcomeClass::Dns);
+            let confirmed = outcome.class == OutcomeClass::Success;
+            if arrived {
+                self.log(&request, at, at + took, confirmed);
+            }
+            tokio::time::sleep(took).await;
+            outcome
+        })
+    }
+}
+
+impl Receivers {
+    fn log(&self, request: &Request, at: Instant, ended: Instant, confirmed: bool) {
+        let text = |value: &axum::http::HeaderValue| value.to_str().unwrap().to_owned();
+        let headers: BTreeMap<_, _> =
+            request.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let arrival = Arrival {
+            at,
+            ended,
+            webhook_id: headers["webhook-id"].clone(),
+            attempt: headers["bellwether-attempt"].parse().unwrap(),
+            sequence: headers["bellwether-sequence"].parse().unwrap(),
+            headers,
+            body: request.body.to_vec(),
+            confirmed,
+        };
+        self.scripts().entry(request.url.clone()).or_default().arrivals.push(arrival);
+    }
+}
+
+/// One receiver, to script and to ask.
+pub(crate) struct Receiver {
+    pub(crate) url: String,
+    receivers: Receivers,
+}
+
+impl Receiver {
+    /// The next answers, in order; afterwards 200.
+    pub(crate) fn answers(self, answers: impl IntoIterator<Item = Answer>) -> Self {
+        self.receivers.scripts().entry(self.url.clone()).or_default().next.extend(answers);
+        self
+    }
+
+    /// What it answers when nothing else is said.
+    pub(crate) fn always(self, answer: Answer) -> Self {
+        self.receivers.scripts().entry(self.url.clone()).or_default().then = Some(answer);
+        self
+    }
+
+    pub(crate) fn arrivals(&self) -> Vec<Arrival> {
+        self.receivers.scripts().get(&self.url).map(|script| script.arrivals.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn limits_seen(&self) -> Vec<String> {
+        self.arrivals().iter().filter(|arrival| arrival.confirmed).map(Arrival::limit).collect()
+    }
+
+    pub(crate) fn most_under_way(&self) -> usize {
+        self.receivers.scripts().get(&self.url).map_or(0, |script| script.most_under_way)
+    }
+}

@@ -1,0 +1,319 @@
+//! A node and what surrounds it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use bellwether::dispatch;
+use bellwether::env::{Clock, Entropy, Env, Faults};
+use bellwether::intake::App;
+use bellwether::model::time::Timestamp;
+use bellwether::node::{Node, Parts, Phase, Settings};
+use bellwether::policy::address::Rules;
+use bellwether::policy::retry::Schedule;
+use bellwether::policy::signature::MetaKey;
+use bellwether::secrets::Vault;
+use bellwether::store::sqlite::{Mode, Options, Sqlite};
+use bellwether::store::{Handover, Store};
+use bellwether::telemetry::Metrics;
+use http_body_util::BodyExt;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::receivers::{Receiver, Receivers};
+
+pub(crate) const ACCOUNT: &str = "0f88f5c4-fae7-4dcf-8ff2-b2990133edea";
+pub(crate) const WABA: &str = "102290129340398";
+pub(crate) const OPERATOR: &str = "operator-key-for-tests";
+pub(crate) const APP_SECRET: &str = "app secret";
+pub(crate) const VERIFY_TOKEN: &str = "verify token";
+
+/// 2025-06-01T00:00:00Z: when every world begins.
+pub(crate) const EPOCH_MS: i64 = 1_748_736_000_000;
+
+/// How a world differs from the usual one.
+#[derive(Clone)]
+pub(crate) struct Terms {
+    pub(crate) seed: u64,
+    pub(crate) faults: Faults,
+    pub(crate) receivers: Receivers,
+    pub(crate) max_in_flight: usize,
+    pub(crate) per_webhook: usize,
+    pub(crate) loaded: usize,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            faults: Faults::none(),
+            receivers: Receivers::default(),
+            max_in_flight: 64,
+            per_webhook: 8,
+            loaded: 256,
+        }
+    }
+}
+
+/// Runs a story in a world of its own, on paused time.
+pub(crate) fn simulate<F: Future<Output = ()>>(story: impl FnOnce(World) -> F) {
+    simulate_with(Terms::default(), story);
+}
+
+/// Runs a story in a world on these terms.
+pub(crate) fn simulate_with<F: Future<Output = ()>>(terms: Terms, story: impl FnOnce(World) -> F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut world = World::new(terms);
+        world.start().await;
+        world.register().await;
+        story(world).await;
+    });
+}
+
+pub(crate) struct World {
+    pub(crate) terms: Terms,
+    pub(crate) env: Env,
+    directory: tempdir::TempDir,
+    node: Option<Node>,
+    store: Option<Arc<dyn Store>>,
+    notified: i64,
+}
+
+impl World {
+    fn new(terms: Terms) -> Self {
+        let env = Env {
+            clock: Clock::virtual_from(Timestamp::from_ms(EPOCH_MS)),
+            entropy: Entropy::seeded(terms.seed),
+            faults: terms.faults.clone(),
+        };
+        Self { terms, env, directory: tempdir::TempDir::new(), node: None, store: None, notified: 0 }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("store.db")
+    }
+
+    /// Starts a node on the world's store.
+    pub(crate) async fn start(&mut self) {
+        let handover = Arc::new(Handover::new(self.terms.loaded, 2 * self.terms.per_webhook));
+        let options = Options { path: self.path(), lease_ms: 70_000, queue: 1_000, mode: Mode::Inline };
+        let metrics = Metrics::new();
+        let opened = loop {
+            let now = self.env.clock.now();
+            match Sqlite::open(&options, Arc::clone(&handover), self.env.faults.clone(), metrics.clone(), now) {
+                // The last node's writer ends when its task is next polled.
+                Err(error) if error.to_string().contains("in use") => tokio::task::yield_now().await,
+                opened => break opened,
+            }
+        };
+        let store: Arc<dyn Store> = Arc::new(opened.unwrap());
+        let parts = Parts {
+            env: self.env.clone(),
+            store: Arc::clone(&store),
+            handover,
+            transport: Arc::new(self.terms.receivers.clone()),
+            vault: Vault::new(&[7; 32]),
+            metrics,
+            writes_waiting: Arc::new(|| 0),
+        };
+        self.node = Some(Node::start(&self.settings(), parts));
+        self.store = Some(store);
+    }
+
+    fn settings(&self) -> Settings {
+        let app = App { keys: vec![MetaKey::new(APP_SECRET)], verify_token: Some(VERIFY_TOKEN.into()) };
+        Settings {
+            apps: HashMap::from([("main".to_owned(), app)]),
+            operator_key: Some(SecretString::from(OPERATOR)),
+            fill_limits: true,
+            events_kept: Duration::from_hours(30 * 24),
+            body_timeout: Duration::from_secs(20),
+            rules: Arc::new(Rules::default()),
+            dispatch: dispatch::Options {
+                schedule: Schedule::seed(),
+                attempt_timeout: Duration::from_secs(10),
+                max_in_flight: self.terms.max_in_flight,
+                max_in_flight_per_webhook: self.terms.per_webhook,
+            },
+        }
+    }
+
+    /// Registers the samples' account and business account, with one webhook.
+    async fn register(&self) {
+        let account = format!("/v1/accounts/{ACCOUNT}");
+        self.put(&account, json!({"name": "Shop", "chatApps": true})).await;
+        self.put(&format!("/v1/business-accounts/{WABA}"), json!({"accountId": ACCOUNT})).await;
+    }
+
+    async fn put(&self, path: &str, body: Value) {
+        let (status, answer) = self.call("PUT", path, body).await;
+        assert!(status.is_success(), "{path}: {status} {answer}");
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        self.node.as_ref().unwrap().router.clone()
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        self.store.as_ref().unwrap()
+    }
+
+    /// Calls the API as the operator.
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+        call(self.router(), method, path, body).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let (status, answer) = self.call("GET", path, Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {answer}");
+        answer
+    }
+
+    /// A receiver of all of the account's events.
+    pub(crate) async fn receiver(&self, name: &str) -> Receiver {
+        let url = format!("https://{name}.example.com/hook");
+        // One account has one webhook of `*`; each further one gets its own name.
+        let scope = if name == "shop" { "*".to_owned() } else { name.to_owned() };
+        let webhooks = json!([{"subAccountId": scope, "url": url, "type": "CABM"}]);
+        let (status, answer) = self.call("POST", &format!("/api/v1/accounts/{ACCOUNT}/webhooks"), webhooks).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        self.terms.receivers.at(&url)
+    }
+
+    /// Posts a signed body as Meta does.
+    pub(crate) async fn post_signed(&self, body: &[u8]) -> (StatusCode, Value) {
+        post_signed(self.router(), body).await
+    }
+
+    /// Notifies of one change, a second after the last one said to have happened.
+    pub(crate) async fn notify(&mut self, change: Value) {
+        self.notified += 1;
+        let body = notification(EPOCH_MS / 1000 + self.notified, &[change]);
+        let (status, answer) = self.post_signed(&body).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+
+    /// The world's time, forward by so much.
+    pub(crate) async fn advance(&self, span: Duration) {
+        tokio::time::sleep(span).await;
+    }
+
+    /// Waits until nothing is pending; at most an hour of the world's time.
+    pub(crate) async fn quiesce(&self) {
+        for _ in 0..3_600 {
+            let pending = self.get(&format!("/v1/accounts/{ACCOUNT}/deliveries?status=pending&limit=1")).await;
+            if pending["items"].as_array().unwrap().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        panic!("something is still pending after an hour");
+    }
+
+    pub(crate) async fn deliveries(&self, query: &str) -> Vec<Value> {
+        let page = self.get(&format!("/v1/accounts/{ACCOUNT}/deliveries?{query}")).await;
+        page["items"].as_array().unwrap().clone()
+    }
+
+    /// The node vanishes as in a crash, at whatever it awaits, and starts anew.
+    pub(crate) async fn crash_and_restart(&mut self) {
+        self.store = None;
+        if let Some(node) = self.node.take() {
+            node.crash().await;
+        }
+        self.start().await;
+    }
+
+    /// The node ends as on SIGTERM and starts anew.
+    pub(crate) async fn restart_cleanly(&mut self) {
+        self.store = None;
+        if let Some(node) = self.node.take() {
+            node.phase().send_replace(Phase::Draining);
+            node.ended().await;
+        }
+        self.start().await;
+    }
+}
+
+pub(crate) async fn call(router: Router, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+    let text = if body.is_null() { String::new() } else { body.to_string() };
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {OPERATOR}"))
+        .body(Body::from(text))
+        .unwrap();
+    answer(router, request).await
+}
+
+pub(crate) async fn post_signed(router: Router, body: &[u8]) -> (StatusCode, Value) {
+    let request = Request::builder()
+        .method("POST")
+        .uri("/ingest/meta/main")
+        .header("x-hub-signature-256", MetaKey::new(APP_SECRET).sign(body))
+        .body(Body::from(body.to_vec()))
+        .unwrap();
+    answer(router, request).await
+}
+
+pub(crate) async fn answer(router: Router, request: Request<Body>) -> (StatusCode, Value) {
+    let response = router.oneshot(request).await.unwrap();
+    let status = response.status();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let value = serde_json::from_slice(&bytes)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+    (status, value)
+}
+
+/// A notification of quality changes of one business account.
+pub(crate) fn notification(time: i64, values: &[Value]) -> Vec<u8> {
+    let changes: Vec<Value> =
+        values.iter().map(|value| json!({"field": "phone_number_quality_update", "value": value})).collect();
+    json!({"object": "whatsapp_business_account", "entry": [{"id": WABA, "time": time, "changes": changes}]})
+        .to_string()
+        .into_bytes()
+}
+
+/// The value of an upgrade of number `n`.
+pub(crate) fn upgrade(n: u64, limit: &str) -> Value {
+    json!({"display_phone_number": format!("1555000{n:04}"), "event": "UPGRADE", "current_limit": limit})
+}
+
+/// A directory that goes with the test.
+pub(crate) mod tempdir {
+    use std::path::{Path, PathBuf};
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    pub(crate) struct TempDir(PathBuf);
+
+    static MADE: AtomicU64 = AtomicU64::new(0);
+
+    impl TempDir {
+        pub(crate) fn new() -> Self {
+            // Memory, where there is such a file system: durability against a
+            // power cut is no matter of these tests.
+            let shm = Path::new("/dev/shm");
+            let base = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
+            let number = MADE.fetch_add(1, Ordering::Relaxed);
+            let path = base.join(format!("bellwether-test-{}-{number}", std::process::id()));
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        pub(crate) fn path(&self) -> &Path {
+            &self.0
+        }
+    }
+
+    impl Drop for TempDir {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}

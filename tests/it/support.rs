@@ -1,0 +1,6 @@
+//! What the tests are made of: servers that misbehave on purpose, and what
+//! they need.
+
+pub mod certs;
+pub mod dns;
+pub mod hostile;
