@@ -40,7 +40,7 @@ use url::Url;
 use super::resolve::Resolver;
 use super::{Request, Transport};
 use crate::model::attempt::{Outcome, OutcomeClass};
-use crate::policy::address::{Rules, Target};
+use crate::policy::address::{Refusal, Rules, Target};
 use dial::Dialer;
 
 /// How much of an answer's body is read; then the connection is dropped.
@@ -127,7 +127,7 @@ impl HttpTransport {
             Err(refusal) => return failure::refused(refusal),
         };
         let Some(message) = compose(&target, request) else {
-            return failure::refused(crate::policy::address::Refusal::Malformed);
+            return failure::refused(Refusal::Malformed);
         };
         match timeout_at(deadline, self.client.request(message)).await {
             Ok(Ok(response)) => answered(response, &target, deadline).await,
