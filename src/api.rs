@@ -185,8 +185,11 @@ async fn wrong_method(State(app): State<App>, method: Method, uri: Uri) -> Respo
     if compat::is_ours(uri.path()) {
         return compat::wrong_method(&method).render(&app);
     }
-    errors::Problem::new(errors::Code::MethodNotAllowed, format!("{method} is not possible at {}", uri.path()))
-        .into_response()
+    errors::Problem::new(
+        errors::Code::MethodNotAllowed,
+        format!("{method} is not possible at {}", uri.path()),
+    )
+    .into_response()
 }
 
 /// What every answer says unless it says otherwise: it is what it is said to

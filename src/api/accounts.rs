@@ -11,7 +11,7 @@ use super::openapi::Routes;
 use super::{App, paging, wire};
 use crate::model::account::Account;
 use crate::model::id::AccountId;
-use crate::store::{Catalog, ErrorKind};
+use crate::store::ErrorKind;
 
 const LISTING: &str = "accounts";
 
@@ -85,11 +85,7 @@ async fn show(Scope(account): Scope) -> Json<wire::Account> {
         (status = 409, description = "Business accounts are registered to it", body = wire::Problem,
             content_type = "application/problem+json")),
     security(("bearer" = ["operator"])))]
-async fn delete(
-    _: Operator,
-    State(app): State<App>,
-    Id(id): Id<AccountId>,
-) -> Result<StatusCode, Problem> {
+async fn delete(_: Operator, State(app): State<App>, Id(id): Id<AccountId>) -> Result<StatusCode, Problem> {
     match app.store.delete_account(id, app.env.clock.now()).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(error) if error.kind == ErrorKind::NotFound => Err(Problem::not_found("account")),

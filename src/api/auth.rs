@@ -18,7 +18,7 @@ use super::{App, key};
 use crate::model::account::{Account, Role};
 use crate::model::id::{AccountId, IdError};
 use crate::secrets;
-use crate::store::{self, Catalog};
+use crate::store;
 
 /// Who calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::openapi::Routes;
 use super::{App, paging, wire};
 use crate::model::account::BusinessAccount;
 use crate::model::id::{AccountId, BusinessAccountId, SubAccountId};
-use crate::store::{Catalog, ErrorKind};
+use crate::store::ErrorKind;
 
 const LISTING: &str = "business-accounts";
 
@@ -58,8 +58,7 @@ async fn put(
     Id(id): Id<BusinessAccountId>,
     Input(wanted): Input<wire::PutBusinessAccount>,
 ) -> Result<(StatusCode, Json<wire::BusinessAccount>), Problem> {
-    let account: AccountId =
-        wanted.account_id.parse().map_err(|error| Problem::field("accountId", error))?;
+    let account: AccountId = wanted.account_id.parse().map_err(|error| Problem::field("accountId", error))?;
     let sub_account: Option<SubAccountId> = match wanted.sub_account_id {
         Some(text) => Some(text.parse().map_err(|_| Problem::field("subAccountId", SUB_ACCOUNT_RULE))?),
         None => None,

@@ -17,11 +17,12 @@ use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
 use super::auth::{account_in_path, authenticate};
-use super::input::{parse, read};
+use super::input::parse;
 use super::openapi::Routes;
 use super::{App, wire};
 use crate::model::account::Account;
-use crate::store::{Catalog, ErrorKind};
+use crate::server::body::read;
+use crate::store::ErrorKind;
 use refusal::{Code, Refusal};
 
 /// Where this API lives.
@@ -29,9 +30,6 @@ const ROOT: &str = "/api/";
 
 /// At most so many webhooks in one array.
 const MOST_IN_ARRAY: usize = 1_000;
-
-/// At most so many webhooks of one account.
-const MOST_OF_ACCOUNT: usize = 10_000;
 
 /// How often a change starts anew because another process was faster.
 const TRIES: usize = 3;
@@ -43,7 +41,10 @@ pub(super) fn is_ours(path: &str) -> bool {
 
 /// There is nothing at `path`.
 pub(super) fn unknown_path(path: &str) -> Refusal {
-    Refusal::new(Code::NotFound, format!("there is nothing at {path}; try /api/v1/accounts/{{accountId}}/webhooks"))
+    Refusal::new(
+        Code::NotFound,
+        format!("there is nothing at {path}; try /api/v1/accounts/{{accountId}}/webhooks"),
+    )
 }
 
 /// `method` is not possible here.
@@ -85,7 +86,8 @@ impl FromRequestParts<App> for Participant {
         if account.chat_apps {
             Ok(Self(account))
         } else {
-            let message = "the account is not configured to use the Chat Apps product; ask the operator to do so";
+            let message =
+                "the account is not configured to use the Chat Apps product; ask the operator to do so";
             Err(Refusal::new(Code::Forbidden, message))
         }
     }
@@ -133,18 +135,13 @@ async fn put(
 ) -> Result<StatusCode, Refusal> {
     let items = array(&app, request).await?;
     let wanted = check::webhooks(&app.judge, items)?;
-    if wanted.iter().any(|one| one.names_sub_account()) {
+    if wanted.iter().any(check::Wanted::names_sub_account) {
         check::ownership(&wanted, &app.store.sub_accounts(account.id).await?)?;
     }
     let _alone = app.webhook_writes().lock().await;
     for _ in 0..TRIES {
         let stored = app.store.webhooks(account.id).await?;
         let merged = merge::onto(&app, account.id, &stored, &wanted)?;
-        let new = merged.iter().filter(|one| stored.iter().all(|known| known.id != one.id)).count();
-        if stored.len() + new > MOST_OF_ACCOUNT {
-            let message = format!("an account may have at most {MOST_OF_ACCOUNT} webhooks");
-            return Err(Refusal::new(Code::InvalidParameter, message));
-        }
         match app.store.put_webhooks(merged).await {
             Ok(()) => return Ok(StatusCode::OK),
             Err(error) if error.kind == ErrorKind::Conflict => {}
@@ -166,13 +163,13 @@ async fn delete(
     request: Request,
 ) -> Result<StatusCode, Refusal> {
     let items = array(&app, request).await?;
-    let (identities, places) = check::identities(items)?;
+    let named = check::identities(items)?;
     let _alone = app.webhook_writes().lock().await;
-    match app.store.delete_webhooks(account.id, identities.clone(), app.env.clock.now()).await {
+    let identities = named.iter().map(check::Named::identity).collect();
+    match app.store.delete_webhooks(account.id, identities, app.env.clock.now()).await {
         Ok(()) => Ok(StatusCode::OK),
         Err(error) if error.kind == ErrorKind::NotFound => {
-            let at: usize = error.message.parse().unwrap_or(0);
-            Err(check::absent(&identities, &places, at))
+            Err(check::absent(&named, error.message.parse().ok()))
         }
         Err(error) => Err(error.into()),
     }

@@ -11,8 +11,7 @@ use super::openapi::Routes;
 use super::{App, paging, wire};
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{AccountId, DeliveryId};
-use crate::store::Catalog;
-use crate::store::catalog::DeliveryQuery;
+use crate::store::catalog::{DeliveryQuery, Replayed};
 
 const LISTING: &str = "deliveries";
 
@@ -82,14 +81,15 @@ async fn replay(
     State(app): State<App>,
     Id(id): Id<DeliveryId>,
 ) -> Result<(StatusCode, Json<wire::DeliveryDetail>), Problem> {
-    let found = app.store.delivery(account.id, id).await?;
-    let (delivery, _) = found.ok_or_else(|| Problem::not_found("delivery"))?;
-    if delivery.state == DeliveryState::Pending {
-        return Err(Problem::new(Code::NotReplayable, "the delivery is pending already"));
+    let replayed = app.store.replay(account.id, vec![id], app.env.clock.now()).await?;
+    match replayed.first() {
+        Some(Replayed::Revived) => Ok((StatusCode::ACCEPTED, Json(detail(&app, account.id, id).await?))),
+        Some(Replayed::AlreadyPending) => Err(Problem::new(Code::NotReplayable, "the delivery is pending")
+            .hint("it is attempted anyway: see its nextAttemptAt")),
+        Some(Replayed::WebhookDeleted) => {
+            Err(Problem::new(Code::NotReplayable, "the delivery's webhook was deleted")
+                .hint("publish the event anew to reach the webhooks of today"))
+        }
+        Some(Replayed::Unknown) | None => Err(Problem::not_found("delivery")),
     }
-    if app.store.replay(account.id, vec![id], app.env.clock.now()).await? == 0 {
-        return Err(Problem::new(Code::NotReplayable, "the delivery's webhook is gone, or it is pending by now")
-            .hint("publish the event anew to reach the webhooks of today"));
-    }
-    Ok((StatusCode::ACCEPTED, Json(detail(&app, account.id, id).await?)))
 }

@@ -1,8 +1,8 @@
 //! What the native API answers when it can't do as asked: RFC 9457 problem
 //! documents, each with a stable `code` to branch on and a hint for people.
 
-use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 
 use super::wire;
@@ -22,6 +22,7 @@ pub(super) enum Code {
     UnknownParameter,
     InvalidParameter,
     InvalidCursor,
+    LimitReached,
     Unauthenticated,
     Forbidden,
     NotFound,
@@ -52,6 +53,7 @@ impl Code {
             Self::UnknownParameter => (S::BAD_REQUEST, "unknown_parameter", "Unknown query parameter"),
             Self::InvalidParameter => (S::BAD_REQUEST, "invalid_parameter", "A parameter can't be used"),
             Self::InvalidCursor => (S::BAD_REQUEST, "invalid_cursor", "The cursor can't be used"),
+            Self::LimitReached => (S::BAD_REQUEST, "limit_reached", "More than is allowed"),
             Self::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated", "No valid API key"),
             Self::Forbidden => (S::FORBIDDEN, "forbidden", "The API key may not do this"),
             Self::NotFound => (S::NOT_FOUND, "not_found", "Not found"),
@@ -69,9 +71,11 @@ impl Code {
                 (S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The idempotency key was used before")
             }
             Self::UnknownAccount => (S::UNPROCESSABLE_ENTITY, "unknown_account", "No such account"),
-            Self::UnknownBusinessAccount => {
-                (S::UNPROCESSABLE_ENTITY, "unknown_business_account", "Not a business account of this account")
-            }
+            Self::UnknownBusinessAccount => (
+                S::UNPROCESSABLE_ENTITY,
+                "unknown_business_account",
+                "Not a business account of this account",
+            ),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Something failed here"),
             Self::Unavailable => (S::SERVICE_UNAVAILABLE, "unavailable", "The store is not available"),
         }
@@ -126,8 +130,9 @@ impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         use store::ErrorKind as Kind;
         match error.kind {
-            Kind::NotFound => Self::not_found("thing"),
-            Kind::Conflict => Self::new(Code::Conflict, "something else changed it, or still refers to it"),
+            Kind::NotFound => Self::new(Code::NotFound, error.message),
+            Kind::Conflict => Self::new(Code::Conflict, error.message),
+            Kind::Limit => Self::new(Code::LimitReached, error.message),
             Kind::Overloaded | Kind::Full | Kind::Failed | Kind::Unusable => {
                 note(&error);
                 Self::new(Code::Unavailable, "nothing was changed, as far as is known")

@@ -9,7 +9,6 @@ use super::input::{Id, Params, instant, number};
 use super::openapi::Routes;
 use super::{App, paging, wire};
 use crate::model::id::EventId;
-use crate::store::Catalog;
 use crate::store::catalog::EventQuery;
 
 const LISTING: &str = "events";

@@ -3,16 +3,10 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
-use std::time::Duration;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
-use axum::body::Body;
-use axum::http::HeaderMap;
-use axum::http::header::CONTENT_ENCODING;
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::App;
@@ -21,40 +15,7 @@ use super::errors::{Code, Problem};
 use crate::model::id::{AccountId, BusinessAccountId, DeliveryId, EventId, WebhookId};
 use crate::model::number::Subject;
 use crate::model::time::Timestamp;
-
-/// Why a body can't be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BodyError {
-    /// Longer than the limit, in bytes.
-    TooLarge { limit: usize },
-    /// Compressed.
-    Encoding,
-    /// Not there within the deadline.
-    Timeout,
-    /// The connection ended before the body did.
-    Broken,
-}
-
-/// Reads a body of at most `limit` bytes that arrives within `deadline`.
-// The server's own reader has this shape and takes its place.
-pub(super) async fn read(
-    headers: &HeaderMap,
-    body: Body,
-    limit: usize,
-    deadline: Duration,
-) -> Result<Bytes, BodyError> {
-    let plain = headers.get_all(CONTENT_ENCODING).iter().all(|value| value == "identity");
-    if !plain {
-        return Err(BodyError::Encoding);
-    }
-    let read = Limited::new(body, limit).collect();
-    match tokio::time::timeout(deadline, read).await {
-        Err(_) => Err(BodyError::Timeout),
-        Ok(Ok(all)) => Ok(all.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge { limit }),
-        Ok(Err(_)) => Err(BodyError::Broken),
-    }
-}
+use crate::server::body::{BodyError, read};
 
 impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
@@ -88,11 +49,12 @@ fn fault(rejection: &JsonRejection) -> Fault {
     let text = rejection.body_text();
     // "Failed to deserialize the JSON body into the target type: path: what"
     let message = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest).to_owned();
-    let code = match rejection {
-        JsonRejection::JsonDataError(_) if message.contains("unknown field `") => Code::UnknownField,
-        JsonRejection::JsonDataError(_) if message.contains("missing field `") => Code::MissingField,
-        JsonRejection::JsonDataError(_) => Code::InvalidField,
-        _ => Code::InvalidJson,
+    let is_json = matches!(rejection, JsonRejection::JsonDataError(_));
+    let code = match message.as_str() {
+        _ if !is_json => Code::InvalidJson,
+        message if message.contains("unknown field `") => Code::UnknownField,
+        message if message.contains("missing field `") => Code::MissingField,
+        _ => Code::InvalidField,
     };
     Fault { code, message }
 }
@@ -155,8 +117,8 @@ impl FromStr for Name {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        let fits = (1..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let fits =
+            (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if fits { Ok(Self(text.to_owned())) } else { Err("must be an id as this API gave it") }
     }
 }
@@ -216,7 +178,11 @@ mod tests {
     fn what_is_wrong_with_a_body_is_said_with_its_place() {
         let cases = [
             (r#"[{"url":5}]"#, Code::InvalidField, "[0].url: invalid type: integer `5`"),
-            (r#"[{"url":"a"},{"url":"a","ulr":1}]"#, Code::UnknownField, "unknown field `ulr`, expected `url`"),
+            (
+                r#"[{"url":"a"},{"url":"a","ulr":1}]"#,
+                Code::UnknownField,
+                "unknown field `ulr`, expected `url`",
+            ),
             (r#"[{"url":"a"},{}]"#, Code::MissingField, "[1]: missing field `url`"),
             (r#"[{"url":"a","url":"b"}]"#, Code::InvalidField, "duplicate field `url`"),
             (r#"{"url":"a"}"#, Code::InvalidField, "expected a sequence"),
@@ -230,18 +196,5 @@ mod tests {
             assert!(fault.message.contains(message), "{body}: {}", fault.message);
         }
         assert!(parse::<Vec<Sample>>("[".repeat(100_000).as_bytes()).is_err(), "depth is bounded");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_body_is_read_up_to_its_limit_and_its_deadline() {
-        let deadline = Duration::from_secs(10);
-        let headers = HeaderMap::new();
-        let whole = read(&headers, Body::from("12345"), 5, deadline).await;
-        assert_eq!(whole.unwrap(), "12345");
-        let long = read(&headers, Body::from("123456"), 5, deadline).await;
-        assert_eq!(long, Err(BodyError::TooLarge { limit: 5 }));
-        let mut compressed = HeaderMap::new();
-        compressed.insert(CONTENT_ENCODING, "gzip".parse().unwrap());
-        assert_eq!(read(&compressed, Body::from("1"), 5, deadline).await, Err(BodyError::Encoding));
     }
 }

@@ -11,7 +11,7 @@ use super::openapi::Routes;
 use super::{App, key, paging, wire};
 use crate::model::account::{ApiKey, Role};
 use crate::model::id::AccountId;
-use crate::store::{Catalog, ErrorKind};
+use crate::store::ErrorKind;
 
 const LISTING: &str = "api-keys";
 
@@ -85,11 +85,7 @@ async fn confined_to(app: &App, role: Role, text: Option<&str>) -> Result<Option
 #[utoipa::path(delete, path = "/v1/api-keys/{id}", operation_id = "deleteApiKey",
     responses((status = 204, description = "Forgotten")),
     security(("bearer" = ["operator"])))]
-async fn delete(
-    _: Operator,
-    State(app): State<App>,
-    Id(Name(id)): Id<Name>,
-) -> Result<StatusCode, Problem> {
+async fn delete(_: Operator, State(app): State<App>, Id(Name(id)): Id<Name>) -> Result<StatusCode, Problem> {
     match app.store.delete_key(id).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(error) if error.kind == ErrorKind::NotFound => Err(Problem::not_found("API key")),

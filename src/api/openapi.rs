@@ -50,7 +50,7 @@ impl Routes {
         let path = D::path();
         let native = !compat::is_ours(&path);
         let mut operation = D::operation();
-        let queried = operation.parameters.iter().flatten().any(|p| p.parameter_in == ParameterIn::Query);
+        let queried = operation.parameters.iter().flatten().any(is_query);
         complete(&mut operation, &path, native);
         operation.tags = Some(vec![self.tag.to_owned()]);
         let mut route = on(filter(&D::methods()), handler);
@@ -79,11 +79,18 @@ fn filter(methods: &[HttpMethod]) -> MethodFilter {
     }
 }
 
+fn is_query(parameter: &RefOr<Parameter>) -> bool {
+    match parameter {
+        RefOr::T(parameter) => parameter.parameter_in == ParameterIn::Query,
+        RefOr::Ref(_) => false,
+    }
+}
+
 /// Adds to an operation what holds for all of its family.
 fn complete(operation: &mut Operation, path: &str, native: bool) {
     let named = path.split(['{', '}']).skip(1).step_by(2);
     for name in named {
-        operation.parameters.get_or_insert_default().push(path_parameter(name));
+        operation.parameters.get_or_insert_default().push(RefOr::T(path_parameter(name)));
     }
     let in_path = path.contains('{');
     let has_body = operation.request_body.is_some();

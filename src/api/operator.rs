@@ -8,7 +8,6 @@ use super::errors::Problem;
 use super::input::Params;
 use super::openapi::Routes;
 use super::{App, paging, wire};
-use crate::store::Catalog;
 
 const UNROUTED: &str = "unrouted";
 const UNPARSED: &str = "unparsed";

@@ -13,7 +13,6 @@ use crate::model::change::{Change, Detail, Fingerprint, QUALITY_FIELD, Quality};
 use crate::model::id::EventId;
 use crate::model::number::Subject;
 use crate::model::time::Timestamp;
-use crate::store::Queue;
 use crate::store::queue::{Audience, Publication, Published};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -81,7 +80,7 @@ async fn publish(
         )
         .hint("an operator registers it with PUT /v1/business-accounts/{businessAccountId}")),
         Published::NotConfigured => Err(not_configured()),
-        Published::UnknownWebhook => unreachable!("only test events name a webhook"),
+        Published::UnknownWebhook => Err(Problem::new(Code::Internal, "no webhook was asked for")),
     }
 }
 
@@ -130,9 +129,8 @@ fn change(
     let subject = Subject::number(&display_phone_number).ok_or_else(|| {
         Problem::field("displayPhoneNumber", "must hold 1 to 32 digits, such as 15550783881")
     })?;
-    let value = |name: &str, text: Option<String>| {
-        text.map(|text| label(name, text, LONGEST_VALUE)).transpose()
-    };
+    let value =
+        |name: &str, text: Option<String>| text.map(|text| label(name, text, LONGEST_VALUE)).transpose();
     let detail = Detail::Quality(Quality {
         event: label("event", wanted.event, LONGEST_VALUE)?,
         current_limit: value("currentLimit", wanted.current_limit)?,
@@ -144,9 +142,7 @@ fn change(
         display_phone_number,
     });
     let timestamp = match wanted.timestamp {
-        Some(text) => {
-            Some(Timestamp::parse(&text).ok_or_else(|| Problem::field("timestamp", INSTANT_RULE))?)
-        }
+        Some(text) => Some(Timestamp::parse(&text).ok_or_else(|| Problem::field("timestamp", INSTANT_RULE))?),
         None => None,
     };
     let field = QUALITY_FIELD.to_owned();

@@ -12,7 +12,6 @@ use super::openapi::Routes;
 use super::{App, wire};
 use crate::model::delivery::DeliveryState;
 use crate::model::id::AccountId;
-use crate::store::Catalog;
 use crate::store::catalog::{DeliveryQuery, Replay, ReplayState};
 
 const DEFAULT_PER_SECOND: u32 = 50;
@@ -66,7 +65,10 @@ async fn create(
 fn query(account: AccountId, wanted: &wire::NewReplay) -> Result<DeliveryQuery, Problem> {
     let state = wanted.status.map_or(DeliveryState::Exhausted, DeliveryState::from);
     if state == DeliveryState::Pending {
-        return Err(Problem::field("status", "must be delivered, exhausted or canceled: what is pending is sent anyway"));
+        return Err(Problem::field(
+            "status",
+            "must be delivered, exhausted or canceled: what is pending is sent anyway",
+        ));
     }
     Ok(DeliveryQuery {
         account,

@@ -17,7 +17,6 @@ use crate::model::id::{AccountId, WebhookId};
 use crate::model::webhook::Webhook;
 use crate::policy::signature::WebhookKey;
 use crate::secrets::{OpenError, Place};
-use crate::store::Catalog;
 
 /// How long the secret before a rotation signs too.
 const OVERLAP: Duration = Duration::from_hours(24);
@@ -55,7 +54,8 @@ pub(super) fn open(
 ) -> Result<SecretString, OpenError> {
     let (row, account) = (id.to_string(), account.to_string());
     let opened = app.vault.open(Place { row: &row, account: &account, column }, sealed);
-    opened.inspect_err(|error| tracing::error!(webhook = %id, column, %error, "a sealed secret does not open"))
+    opened
+        .inspect_err(|error| tracing::error!(webhook = %id, column, %error, "a sealed secret does not open"))
 }
 
 /// A new signing secret, sealed.

@@ -4,5 +4,6 @@
 mod contract;
 mod server;
 mod sim;
+mod store;
 mod support;
 mod transport;

@@ -71,9 +71,23 @@ pub(super) fn webhooks(judge: &Judge, items: Vec<Webhook>) -> Result<Vec<Wanted>
     Ok(wanted)
 }
 
-/// The identities that an array names, and the item that names each.
-pub(super) fn identities(items: Vec<WebhookRef>) -> Result<(Vec<(Scope, WebhookType)>, Vec<String>), Refusal> {
-    let (mut identities, mut places) = (Vec::new(), Vec::new());
+/// A webhook that is to be deleted, and the item that names it.
+pub(super) struct Named {
+    place: String,
+    scope: Scope,
+    kind: WebhookType,
+}
+
+impl Named {
+    /// What the store knows it by.
+    pub(super) fn identity(&self) -> (Scope, WebhookType) {
+        (self.scope.clone(), self.kind)
+    }
+}
+
+/// The webhooks that an array names.
+pub(super) fn identities(items: Vec<WebhookRef>) -> Result<Vec<Named>, Refusal> {
+    let mut named = Vec::new();
     let mut seen = BTreeSet::new();
     for (at, item) in items.into_iter().enumerate() {
         let place = format!("[{at}]");
@@ -82,16 +96,15 @@ pub(super) fn identities(items: Vec<WebhookRef>) -> Result<(Vec<(Scope, WebhookT
             if !seen.insert((scope.clone(), kind)) {
                 return Err(repeated(&place, &scope, kind));
             }
-            identities.push((scope.clone(), kind));
-            places.push(place.clone());
+            named.push(Named { place: place.clone(), scope: scope.clone(), kind });
         }
     }
-    Ok((identities, places))
+    Ok(named)
 }
 
-/// The webhook to delete that is not there.
-pub(super) fn absent(identities: &[(Scope, WebhookType)], places: &[String], at: usize) -> Refusal {
-    let Some(((scope, kind), place)) = identities.get(at).zip(places.get(at)) else {
+/// The webhook to delete that is not there: the one at `at`.
+pub(super) fn absent(named: &[Named], at: Option<usize>) -> Refusal {
+    let Some(Named { place, scope, kind }) = at.and_then(|at| named.get(at)) else {
         return Refusal::new(Code::NotFound, "one of the webhooks is not there; nothing was deleted");
     };
     let rule = format!(
@@ -119,9 +132,8 @@ pub(super) fn ownership(wanted: &[Wanted], own: &[SubAccountId]) -> Result<(), R
 }
 
 fn scope(place: &str, text: &str) -> Result<Scope, Refusal> {
-    text.parse().map_err(|error| {
-        Refusal::new(Code::InvalidParameter, format!("{place}.subAccountId: {error}"))
-    })
+    text.parse()
+        .map_err(|error| Refusal::new(Code::InvalidParameter, format!("{place}.subAccountId: {error}")))
 }
 
 fn kinds(kind: Option<wire::compat::WebhookType>) -> Vec<WebhookType> {
@@ -139,7 +151,11 @@ fn repeated(place: &str, scope: &Scope, kind: WebhookType) -> Refusal {
 
 fn url(judge: &Judge, place: &str, text: &str) -> Result<(), Refusal> {
     if text.len() > LONGEST_URL {
-        return Err(Refusal::at(place, Code::InvalidUrl, &format!("a URL may have at most {LONGEST_URL} bytes")));
+        return Err(Refusal::at(
+            place,
+            Code::InvalidUrl,
+            &format!("a URL may have at most {LONGEST_URL} bytes"),
+        ));
     }
     judge(text).map_err(|refusal| Refusal::url(place, &refusal))
 }
@@ -161,7 +177,11 @@ fn authorization(
             let fits = (1..=LONGEST_TEXT).contains(&header.len()) && HeaderValue::from_str(&header).is_ok();
             let rule = format!("must be 1 to {LONGEST_TEXT} visible ASCII characters, blanks and tabs");
             let place = format!("{place}.httpAuthorization");
-            if fits { Ok(Wish::Header(header)) } else { Err(Refusal::at(&place, Code::InvalidParameter, &rule)) }
+            if fits {
+                Ok(Wish::Header(header))
+            } else {
+                Err(Refusal::at(&place, Code::InvalidParameter, &rule))
+            }
         }
         (None, Some(oauth)) => {
             let place = format!("{place}.oauth");
@@ -215,8 +235,16 @@ mod tests {
     fn a_refusal_names_the_item_and_has_its_code() {
         let good = r#"{"subAccountId":"*","url":"https://a.example/","type":"CABM"}"#;
         let cases = [
-            (r#"{"subAccountId":"a","url":"https://a.example/"}"#, Code::InvalidParameter, "[1].subAccountId: must"),
-            (r#"{"subAccountId":"abc","url":"http://a.example/"}"#, Code::InsecureProtocol, "[1].url: use https"),
+            (
+                r#"{"subAccountId":"a","url":"https://a.example/"}"#,
+                Code::InvalidParameter,
+                "[1].subAccountId: must",
+            ),
+            (
+                r#"{"subAccountId":"abc","url":"http://a.example/"}"#,
+                Code::InsecureProtocol,
+                "[1].url: use https",
+            ),
             (r#"{"subAccountId":"abc","url":"nowhere"}"#, Code::InvalidUrl, "[1].url: not a URL"),
             (good, Code::InvalidParameter, "[1]: sub-account * with type CABM is there twice"),
             (
@@ -251,7 +279,8 @@ mod tests {
     fn lengths_are_bounded_in_bytes() {
         let url = |length: usize| format!("https://a.example/{}", "x".repeat(length - 18));
         let item = |url: &str, auth: &str| {
-            check(&format!(r#"[{{"subAccountId":"*","url":"{url}","httpAuthorization":"{auth}"}}]"#)).map(drop)
+            check(&format!(r#"[{{"subAccountId":"*","url":"{url}","httpAuthorization":"{auth}"}}]"#))
+                .map(drop)
         };
         let (longest, auth) = (url(LONGEST_URL), "a".repeat(LONGEST_TEXT));
         assert_eq!(item(&longest, &auth), Ok(()));

@@ -1,7 +1,7 @@
 //! Brings what is asked for together with what is stored: ids and signing
 //! secrets stay, `***` keeps the stored secret, new secrets are sealed.
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::super::secret::{column, fresh, open, seal};
 use super::super::{App, wire};
@@ -9,6 +9,7 @@ use super::check::{MASK, Wanted, Wish};
 use super::refusal::{Code, Refusal};
 use crate::model::id::{AccountId, WebhookId};
 use crate::model::webhook::{Authorization, Webhook};
+use crate::secrets::oauth::Client;
 use wire::compat::OAuth;
 
 /// The webhooks to store for `wanted`.
@@ -59,11 +60,12 @@ fn authorization(
                 Err(nothing_to_keep(wanted, "httpAuthorization"))
             }
         },
-        Wish::OAuth(oauth) => Ok(sealed_oauth(app, account, id, oauth)),
+        Wish::OAuth(oauth) => Ok(sealed_oauth(app, account, id, &client(oauth))),
         Wish::KeepOAuthSecret(oauth) => match stored {
             Some(Authorization::OAuth(sealed)) => {
                 let client_secret = opened_oauth(app, account, id, sealed)?.client_secret;
-                Ok(sealed_oauth(app, account, id, &OAuth { client_secret, ..oauth.clone() }))
+                let client = Client { client_secret, ..client(oauth) };
+                Ok(sealed_oauth(app, account, id, &client))
             }
             Some(Authorization::None | Authorization::Header(_)) | None => {
                 Err(nothing_to_keep(wanted, "oauth.clientSecret"))
@@ -81,15 +83,24 @@ fn nothing_to_keep(wanted: &Wanted, field: &str) -> Refusal {
     Refusal::at(&format!("{}.{field}", wanted.place), Code::InvalidParameter, &rule)
 }
 
-fn sealed_oauth(app: &App, account: AccountId, id: WebhookId, oauth: &OAuth) -> Authorization {
-    let plain = serde_json::to_string(oauth).expect("strings always serialise");
-    Authorization::OAuth(seal(app, account, id, column::OAUTH, &plain))
+fn client(oauth: &OAuth) -> Client {
+    Client {
+        url: oauth.url.clone(),
+        client_id: oauth.client_id.clone(),
+        client_secret: SecretString::from(oauth.client_secret.as_str()),
+        location: oauth.credentials_location.into(),
+        scope: oauth.scope.clone(),
+    }
 }
 
-fn opened_oauth(app: &App, account: AccountId, id: WebhookId, sealed: &[u8]) -> Result<OAuth, Refusal> {
+fn sealed_oauth(app: &App, account: AccountId, id: WebhookId, client: &Client) -> Authorization {
+    Authorization::OAuth(seal(app, account, id, column::OAUTH, client.to_json().expose_secret()))
+}
+
+fn opened_oauth(app: &App, account: AccountId, id: WebhookId, sealed: &[u8]) -> Result<Client, Refusal> {
     let opened = open(app, account, id, column::OAUTH, sealed).ok();
-    let oauth = opened.and_then(|plain| serde_json::from_str(plain.expose_secret()).ok());
-    oauth.ok_or_else(|| Refusal::internal("a stored secret does not open; the operator's log says why"))
+    let client = opened.and_then(|plain| Client::from_json(plain.expose_secret()));
+    client.ok_or_else(|| Refusal::internal("a stored secret does not open; the operator's log says why"))
 }
 
 /// A webhook as it is listed: with `***` for its secrets.
@@ -99,8 +110,15 @@ pub(super) fn masked(app: &App, webhook: &Webhook) -> Result<wire::compat::Webho
         Authorization::None => (None, None),
         Authorization::Header(_) => (Some(mask()), None),
         Authorization::OAuth(sealed) => {
-            let oauth = opened_oauth(app, webhook.account, webhook.id, sealed)?;
-            (None, Some(OAuth { client_secret: mask(), ..oauth }))
+            let client = opened_oauth(app, webhook.account, webhook.id, sealed)?;
+            let oauth = OAuth {
+                url: client.url,
+                client_id: client.client_id,
+                client_secret: mask(),
+                credentials_location: client.location.into(),
+                scope: client.scope,
+            };
+            (None, Some(oauth))
         }
     };
     Ok(wire::compat::Webhook {

@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::super::auth::{Denied, HOW_TO_AUTHENTICATE};
 use super::super::errors::{RETRY_AFTER_SECONDS, note};
-use super::super::input::BodyError;
 use super::super::{App, UrlRefusal, wire};
+use crate::server::body::BodyError;
 use crate::store::{self, ErrorKind};
 
 /// 8x8's codes (contract.md 2).
@@ -139,7 +139,8 @@ impl From<Denied> for Refusal {
 impl From<store::Error> for Refusal {
     fn from(error: store::Error) -> Self {
         match error.kind {
-            ErrorKind::NotFound => Self::new(Code::NotFound, "there is no such thing"),
+            ErrorKind::NotFound => Self::new(Code::NotFound, error.message),
+            ErrorKind::Limit => Self::new(Code::InvalidParameter, error.message),
             ErrorKind::Conflict
             | ErrorKind::Overloaded
             | ErrorKind::Full
@@ -155,12 +156,14 @@ impl From<store::Error> for Refusal {
 impl From<BodyError> for Refusal {
     fn from(error: BodyError) -> Self {
         match error {
-            BodyError::TooLarge { limit } => {
-                Self::new(Code::TooLarge, format!("the body may have at most {limit} bytes; send fewer webhooks at once"))
-            }
-            BodyError::Encoding => {
-                Self::new(Code::InvalidParameter, "compressed bodies are not read; leave Content-Encoding out")
-            }
+            BodyError::TooLarge { limit } => Self::new(
+                Code::TooLarge,
+                format!("the body may have at most {limit} bytes; send fewer webhooks at once"),
+            ),
+            BodyError::Encoding => Self::new(
+                Code::InvalidParameter,
+                "compressed bodies are not read; leave Content-Encoding out",
+            ),
             BodyError::Timeout => Self::new(Code::InvalidParameter, "the body did not arrive in time"),
             BodyError::Broken => Self::new(Code::InvalidParameter, "the body ended early"),
         }

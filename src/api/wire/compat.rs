@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::model::webhook;
+use crate::secrets::oauth;
 
 /// What a webhook is for.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -64,7 +65,7 @@ pub(in crate::api) struct Webhook {
     pub oauth: Option<OAuth>,
 }
 
-/// OAuth 2.0 client credentials. Sealed in the store in this same form.
+/// OAuth 2.0 client credentials.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct OAuth {
@@ -90,6 +91,24 @@ pub(in crate::api) enum CredentialsLocation {
     Header,
     /// The form.
     Body,
+}
+
+impl From<CredentialsLocation> for oauth::CredentialsLocation {
+    fn from(location: CredentialsLocation) -> Self {
+        match location {
+            CredentialsLocation::Header => Self::Header,
+            CredentialsLocation::Body => Self::Body,
+        }
+    }
+}
+
+impl From<oauth::CredentialsLocation> for CredentialsLocation {
+    fn from(location: oauth::CredentialsLocation) -> Self {
+        match location {
+            oauth::CredentialsLocation::Header => Self::Header,
+            oauth::CredentialsLocation::Body => Self::Body,
+        }
+    }
 }
 
 /// Which webhook to delete.
