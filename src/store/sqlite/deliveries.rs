@@ -24,8 +24,8 @@ const HEALTH_WINDOW: u64 = 100;
 pub(super) struct Filter {
     pub(super) account: AccountKey,
     pub(super) state: Option<DeliveryState>,
-    webhook: Option<WebhookKey>,
-    number: Option<NumberKey>,
+    pub(super) webhook: Option<WebhookKey>,
+    pub(super) number: Option<NumberKey>,
     pub(super) since: Option<Timestamp>,
     pub(super) until: Option<Timestamp>,
 }
