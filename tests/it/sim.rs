@@ -4,8 +4,8 @@
 //! repeats; invariants are checked at every arrival and at the end.
 
 mod chaos;
-mod receivers;
+pub(crate) mod receivers;
 mod stories;
-mod world;
+pub(crate) mod world;
 
 pub(crate) use world::simulate;

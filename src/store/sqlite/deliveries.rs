@@ -308,9 +308,12 @@ fn take_in(sql: &Connection, health: &mut Health, delivery: &Delivery) -> Result
     }
     let mut select = sql.prepare_cached(
         "SELECT number, started_at, duration_ms, class, status, note, answer, next_at FROM attempts \
-         WHERE delivery = ?1 AND class <> 0 ORDER BY number DESC LIMIT 1",
+         WHERE delivery = ?1 AND class NOT IN (?2, ?3) ORDER BY number DESC LIMIT 1",
     )?;
-    let failures = select.query_map([delivery.id.0], |row| rows::attempt(row, 0))?;
+    // An interrupted attempt is our own failure, not the receiver's.
+    let not_failed = (OutcomeClass::Success.code(), OutcomeClass::Interrupted.code());
+    let failures =
+        select.query_map((delivery.id.0, not_failed.0, not_failed.1), |row| rows::attempt(row, 0))?;
     for failure in failures {
         let failure = failure?;
         if health.last_failure.as_ref().is_none_or(|known| known.started_at < failure.started_at) {

@@ -15,8 +15,12 @@ use crate::model::id::{AccountKey, NumberKey, Position};
 use crate::model::time::Timestamp;
 use crate::store::Error;
 
-/// Rows that one query looks at, at most; then its page ends short.
-pub(super) const VISITS: usize = 10_000;
+/// Events or deliveries that one query looks at, at most; then its page ends
+/// short.
+pub(super) const VISITS: usize = 5_000;
+
+/// So many rows of others can be passed in the tail for the price of a visit.
+const PASSED_PER_VISIT: usize = 10;
 
 /// The clock may have stepped back by so much between two events; a listing by
 /// time looks that much further around.
@@ -82,17 +86,18 @@ fn listed(sql: &Connection) -> rusqlite::Result<Position> {
 pub(super) type Visit<'a> = dyn FnMut(Position) -> Result<ControlFlow<()>, Error> + 'a;
 
 /// Visits the positions of an account's or number's events within `range`,
-/// until one breaks or `visits` rows were looked at. Only in the latter case it
-/// says where: the last position looked at. A position may be of an event that
-/// was removed meanwhile.
+/// until one breaks or `visits` are used up. Only in the latter case it says
+/// where: the last position looked at. A position may be of an event that was
+/// removed meanwhile.
 pub(super) fn walk(
     sql: &Connection,
     of: Of,
     order: Order,
     range: Range<Position>,
-    mut visits: usize,
+    visits: usize,
     visit: &mut Visit<'_>,
 ) -> Result<Option<Position>, Error> {
+    let mut steps = visits.saturating_mul(PASSED_PER_VISIT);
     let unlisted = listed(sql)? + 1;
     let index = Section { of, order, indexed: true, range: range.start..range.end.min(unlisted) };
     let tail = Section { of, order, indexed: false, range: range.start.max(unlisted)..range.end };
@@ -101,7 +106,7 @@ pub(super) fn walk(
         Order::OldestFirst => [index, tail],
     };
     for section in sections {
-        match section.walk(sql, &mut visits, visit)? {
+        match section.walk(sql, &mut steps, visit)? {
             End::Through => {}
             End::Broken => return Ok(None),
             End::Spent(at) => return Ok(Some(at)),
@@ -143,7 +148,7 @@ impl Section {
         )
     }
 
-    fn walk(&self, sql: &Connection, visits: &mut usize, visit: &mut Visit<'_>) -> Result<End, Error> {
+    fn walk(&self, sql: &Connection, steps: &mut usize, visit: &mut Visit<'_>) -> Result<End, Error> {
         if self.range.is_empty() {
             return Ok(End::Through);
         }
@@ -154,11 +159,12 @@ impl Section {
         let mut rows = select.query((key, self.range.start, self.range.end))?;
         while let Some(row) = rows.next()? {
             let position: Position = row.get(0)?;
-            *visits = visits.saturating_sub(1);
-            if row.get(1)? && visit(position)?.is_break() {
+            let ours: bool = row.get(1)?;
+            *steps = steps.saturating_sub(if ours { PASSED_PER_VISIT } else { 1 });
+            if ours && visit(position)?.is_break() {
                 return Ok(End::Broken);
             }
-            if *visits == 0 {
+            if *steps == 0 {
                 return Ok(End::Spent(position));
             }
         }

@@ -272,7 +272,9 @@ pub(super) fn cancel_deleted(turn: &mut Turn<'_>, step: usize) -> Result<bool, E
                  INDEXED BY deliveries_pending WHERE account = ?1 AND webhook = ?2 AND state = 0 LIMIT ?3)",
             )?
             .execute((account, webhook, i64::try_from(left).unwrap_or(i64::MAX)))?;
-        (0..canceled).for_each(|_| turn.count_settled(DeliveryState::Canceled));
+        for _ in 0..canceled {
+            turn.count_settled(DeliveryState::Canceled);
+        }
         if canceled < left {
             sql.prepare_cached("UPDATE webhooks SET canceling = 0 WHERE key = ?1")?.execute([webhook])?;
         }

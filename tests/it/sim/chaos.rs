@@ -49,6 +49,7 @@ fn run(seed: u64) -> Vec<String> {
         max_in_flight: 1 + chance.below(8) as usize,
         per_webhook: 1 + chance.below(4) as usize,
         loaded: 1 + chance.below(12) as usize,
+        ..Terms::default()
     };
     let mut trace = Vec::new();
     simulate_with(terms, |mut world| async {

@@ -33,7 +33,7 @@ pub(crate) const OPERATOR: &str = "operator-key-for-tests";
 pub(crate) const APP_SECRET: &str = "app secret";
 pub(crate) const VERIFY_TOKEN: &str = "verify token";
 
-/// 2025-06-01T00:00:00Z: when every world begins.
+/// 2025-06-01T00:00:00Z: when most worlds begin.
 pub(crate) const EPOCH_MS: i64 = 1_748_736_000_000;
 
 /// How a world differs from the usual one.
@@ -45,6 +45,8 @@ pub(crate) struct Terms {
     pub(crate) max_in_flight: usize,
     pub(crate) per_webhook: usize,
     pub(crate) loaded: usize,
+    /// What the world's clock shows at first.
+    pub(crate) epoch: Timestamp,
 }
 
 impl Default for Terms {
@@ -56,6 +58,7 @@ impl Default for Terms {
             max_in_flight: 64,
             per_webhook: 8,
             loaded: 256,
+            epoch: Timestamp::from_ms(EPOCH_MS),
         }
     }
 }
@@ -88,7 +91,7 @@ pub(crate) struct World {
 impl World {
     fn new(terms: Terms) -> Self {
         let env = Env {
-            clock: Clock::virtual_from(Timestamp::from_ms(EPOCH_MS)),
+            clock: Clock::virtual_from(terms.epoch),
             entropy: Entropy::seeded(terms.seed),
             faults: terms.faults.clone(),
         };

@@ -1,0 +1,218 @@
+//! Meta's side: handshake, signature, limits, repeats (contract.md 3 and 5).
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use bellwether::policy::signature::MetaKey;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::sim::simulate;
+use crate::sim::world::{APP_SECRET, EPOCH_MS, VERIFY_TOKEN, World, answer, notification, upgrade};
+
+async fn ask(world: &World, query: &str) -> (StatusCode, Value) {
+    let request = Request::get(format!("/ingest/meta/main?{query}")).body(Body::empty()).unwrap();
+    answer(world.router(), request).await
+}
+
+#[test]
+fn the_handshake_echoes_the_challenge_to_the_right_token_only() {
+    simulate(|world| async move {
+        let token = VERIFY_TOKEN.replace(' ', "%20");
+        let good = format!("hub.mode=subscribe&hub.verify_token={token}&hub.challenge=1158201444");
+        let request = Request::get(format!("/ingest/meta/main?{good}")).body(Body::empty()).unwrap();
+        let response = world.router().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+        assert_eq!(&response.into_body().collect().await.unwrap().to_bytes()[..], b"1158201444");
+        let refused = [
+            good.replace(&token, "other"),
+            good.replace("subscribe", "unsubscribe"),
+            good.replace("1158201444", "%3Cscript%3E"),
+            good.replace("1158201444", &"1".repeat(300)),
+            "hub.mode=subscribe&hub.challenge=1".to_owned(),
+            format!("hub.verify_token={token}"),
+            String::new(),
+        ];
+        for query in refused {
+            assert_eq!(ask(&world, &query).await.0, StatusCode::FORBIDDEN, "{query}");
+        }
+        let unknown = Request::get(format!("/ingest/meta/other?{good}")).body(Body::empty()).unwrap();
+        assert_eq!(answer(world.router(), unknown).await.0, StatusCode::NOT_FOUND);
+    });
+}
+
+async fn post(world: &World, headers: &[(&str, &str)], body: Vec<u8>) -> (StatusCode, Value) {
+    let mut request = Request::post("/ingest/meta/main");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    answer(world.router(), request.body(Body::from(body)).unwrap()).await
+}
+
+#[test]
+fn a_wrong_signature_is_answered_401_and_nothing_is_stored() {
+    simulate(|world| async move {
+        let body = notification(EPOCH_MS / 1000, &[upgrade(1, "TIER_10K")]);
+        let good = MetaKey::new(APP_SECRET).sign(&body);
+        let flipped = good.replace(&good[10..11], if &good[10..11] == "0" { "1" } else { "0" });
+        let other = MetaKey::new("other").sign(&body);
+        let upper = good.to_uppercase();
+        let cases: [&[(&str, &str)]; 7] = [
+            &[],
+            &[("x-hub-signature-256", &flipped)],
+            &[("x-hub-signature-256", &other)],
+            &[("x-hub-signature-256", &upper)],
+            &[("x-hub-signature-256", &good[..70])],
+            &[("x-hub-signature", &good)],
+            &[("x-hub-signature-256", &good), ("x-hub-signature-256", &good)],
+        ];
+        for headers in cases {
+            let (status, said) = post(&world, headers, body.clone()).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{headers:?}");
+            assert!(!said.to_string().contains(APP_SECRET));
+        }
+        assert!(world.get("/v1/unrouted").await["items"].as_array().unwrap().is_empty());
+        let (status, receipt) = world.post_signed(&body).await;
+        assert_eq!((status, &receipt["accepted"]), (StatusCode::OK, &json!(1)), "it had left no trace");
+    });
+}
+
+#[test]
+fn a_compressed_body_is_answered_415_and_one_over_4_mib_413() {
+    simulate(|world| async move {
+        let (status, _) = post(&world, &[("content-encoding", "gzip")], vec![1, 2, 3]).await;
+        assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        let (status, _) = post(&world, &[], vec![b' '; (4 << 20) + 1]).await;
+        assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+        let (status, _) = post(&world, &[("content-length", "99999999")], Vec::new()).await;
+        assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "refused by what it announces");
+    });
+}
+
+#[test]
+fn a_thousand_changes_in_3_mb_are_taken_whole() {
+    simulate(|world| async move {
+        let shop = world.receiver("shop").await;
+        let padded = |n| {
+            let mut value = upgrade(n, "TIER_10K");
+            value["note"] = json!("x".repeat(2_900));
+            value
+        };
+        let values: Vec<Value> = (0..1_000).map(padded).collect();
+        let body = notification(EPOCH_MS / 1000, &values);
+        assert!(body.len() > 3_000_000 && body.len() < 4 << 20, "{}", body.len());
+        let (status, receipt) = world.post_signed(&body).await;
+        assert_eq!((status, &receipt["accepted"]), (StatusCode::OK, &json!(1_000)));
+        world.quiesce().await;
+        assert_eq!(shop.limits_seen().len(), 1_000);
+    });
+}
+
+#[test]
+fn the_same_notification_ten_times_and_a_week_later_is_one_event() {
+    simulate(|world| async move {
+        let shop = world.receiver("shop").await;
+        let body = notification(EPOCH_MS / 1000, &[upgrade(1, "TIER_10K")]);
+        let posts = (0..10).map(|_| world.post_signed(&body));
+        let mut accepted = 0;
+        for answer in futures_all(posts).await {
+            assert_eq!(answer.0, StatusCode::OK);
+            accepted += answer.1["accepted"].as_u64().unwrap();
+        }
+        world.advance(std::time::Duration::from_hours(7 * 24)).await;
+        let (_, late) = world.post_signed(&body).await;
+        assert_eq!((accepted, &late["duplicate"]), (1, &json!(1)));
+        world.quiesce().await;
+        assert_eq!(shop.arrivals().len(), 1);
+    });
+}
+
+/// Runs all at once on this task.
+async fn futures_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut pinned: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut all = true;
+        for (future, output) in &mut pinned {
+            if output.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(done) => *output = Some(done),
+                    std::task::Poll::Pending => all = false,
+                }
+            }
+        }
+        if all { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    pinned.into_iter().map(|(_, output)| output.unwrap()).collect()
+}
+
+#[test]
+fn batches_cut_anew_give_each_change_one_event() {
+    simulate(|world| async move {
+        let shop = world.receiver("shop").await;
+        let values: Vec<Value> = (0..30).map(|n| upgrade(n, "TIER_10K")).collect();
+        let cuts: [&[std::ops::Range<usize>]; 4] = [&[0..30], &[0..7, 5..20, 18..30], &[29..30, 3..4], &[10..30, 0..30]];
+        for cut in cuts {
+            for range in cut {
+                let mut part = values[range.clone()].to_vec();
+                part.reverse();
+                world.post_signed(&notification(EPOCH_MS / 1000, &part)).await;
+            }
+        }
+        world.quiesce().await;
+        assert_eq!(shop.arrivals().len(), 30);
+    });
+}
+
+#[test]
+fn the_latest_value_stamped_anew_is_counted_and_visible_and_no_event() {
+    simulate(|world| async move {
+        let shop = world.receiver("shop").await;
+        let at = |time: i64, limit| notification(EPOCH_MS / 1000 + time, &[upgrade(1, limit)]);
+        world.post_signed(&at(0, "TIER_10K")).await;
+        let (_, resent) = world.post_signed(&at(60, "TIER_10K")).await;
+        assert_eq!(resent["resent"], 1);
+        let account = crate::sim::world::ACCOUNT;
+        let events = world.get(&format!("/v1/accounts/{account}/events")).await;
+        assert_eq!(events["items"][0]["resends"], 1, "{events}");
+        world.post_signed(&at(120, "TIER_1K")).await;
+        let (_, again) = world.post_signed(&at(180, "TIER_10K")).await;
+        assert_eq!(again["accepted"], 1, "after a different value it is news again");
+        let (_, old) = world.post_signed(&at(180 + 8 * 86_400 + 1, "TIER_10K")).await;
+        assert_eq!(old["accepted"], 1, "after 8 days it is news again");
+        world.quiesce().await;
+        assert_eq!(shop.limits_seen(), ["TIER_10K", "TIER_1K", "TIER_10K", "TIER_10K"]);
+    });
+}
+
+#[test]
+fn a_signed_body_that_is_no_notification_is_kept_raw_and_answered_200() {
+    simulate(|world| async move {
+        let bodies: [&[u8]; 6] = [b"", b"not json", b"{", b"[]", b"{\"object\":\"page\",\"entry\":[]}", b"\xff\xfe"];
+        for body in bodies {
+            let (status, receipt) = world.post_signed(body).await;
+            assert_eq!((status, &receipt["unparsed"]), (StatusCode::OK, &json!(1)), "{body:?}");
+        }
+        let shown = world.get("/v1/unparsed").await;
+        assert_eq!(shown["items"].as_array().unwrap().len(), bodies.len());
+    });
+}
+
+#[test]
+fn raw_bytes_survive_end_to_end_whatever_they_escape() {
+    simulate(|world| async move {
+        let shop = world.receiver("shop").await;
+        let raw = r#"{ "a":"\u00e4\/","b":1e400 ,"c":"😀","a":2,"d":"\ud83d\ude00" }"#;
+        let body = format!(
+            "\u{feff}{{\"object\":\"whatsapp_business_account\",\r\n\"entry\":[{{\"id\":\"102290129340398\",\"time\":1,\
+             \"changes\":[{{\"field\":\"security\",\"value\":{raw}}}]}}]}}  "
+        );
+        let (_, receipt) = world.post_signed(body.as_bytes()).await;
+        assert_eq!(receipt["accepted"], 1, "{receipt}");
+        world.quiesce().await;
+        let sent = String::from_utf8(shop.arrivals()[0].body.clone()).unwrap();
+        assert!(sent.contains(&format!("\"rawEvent\":{{\"field\":\"security\",\"value\":{raw}}}")), "{sent}");
+    });
+}
