@@ -103,9 +103,10 @@ pub struct Setup {
     pub judge: Judge,
     /// The operator's key from the configuration, if any.
     pub operator_key: Option<SecretString>,
-    /// Called after an account or a business account was registered, so that
-    /// what waits for it is routed.
-    pub after_registration: Arc<dyn Fn() + Send + Sync>,
+    /// Called when something is left to do after the answer: changes wait for what
+    /// was registered, a bulk replay runs, deliveries of a deleted webhook are to be
+    /// canceled.
+    pub errand: Arc<dyn Fn() + Send + Sync>,
     /// The metrics' text, for `GET /metrics`.
     pub metrics: Hook<String>,
     /// Whether the node can serve, for `GET /readyz`; else why not.

@@ -151,7 +151,7 @@ fn setup(
             Err(refusal) => Err(UrlRefusal::Forbidden(refusal.to_string())),
         }),
         operator_key: settings.operator_key.clone(),
-        after_registration: Arc::new(move || errand.notify_one()),
+        errand: Arc::new(move || errand.notify_one()),
         metrics: Arc::new(move || {
             let (store, metrics, now) = (Arc::clone(&store), metrics.clone(), env.clock.now());
             let dispatch = handover.depth().0;

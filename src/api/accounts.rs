@@ -65,7 +65,7 @@ async fn put(
     let created_at = before.map_or_else(|| app.env.clock.now(), |account| account.created_at);
     let account = Account { id, name, chat_apps: wanted.chat_apps, created_at };
     let new = app.store.put_account(account.clone()).await?;
-    (app.after_registration)();
+    (app.errand)();
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(account.into())))
 }
@@ -87,7 +87,10 @@ async fn show(Scope(account): Scope) -> Json<wire::Account> {
     security(("bearer" = ["operator"])))]
 async fn delete(_: Operator, State(app): State<App>, Id(id): Id<AccountId>) -> Result<StatusCode, Problem> {
     match app.store.delete_account(id, app.env.clock.now()).await {
-        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Ok(()) => {
+            (app.errand)();
+            Ok(StatusCode::NO_CONTENT)
+        }
         Err(error) if error.kind == ErrorKind::NotFound => Err(Problem::not_found("account")),
         Err(error) if error.kind == ErrorKind::Conflict => {
             Err(Problem::new(Code::Conflict, "business accounts are registered to this account")

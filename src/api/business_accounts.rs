@@ -74,7 +74,7 @@ async fn put(
         }
         Err(error) => return Err(error.into()),
     };
-    (app.after_registration)();
+    (app.errand)();
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(business_account.into())))
 }

@@ -167,7 +167,10 @@ async fn delete(
     let _alone = app.webhook_writes().lock().await;
     let identities = named.iter().map(check::Named::identity).collect();
     match app.store.delete_webhooks(account.id, identities, app.env.clock.now()).await {
-        Ok(()) => Ok(StatusCode::OK),
+        Ok(()) => {
+            (app.errand)();
+            Ok(StatusCode::OK)
+        }
         Err(error) if error.kind == ErrorKind::NotFound => {
             Err(check::absent(&named, error.message.parse().ok()))
         }

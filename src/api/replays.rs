@@ -59,6 +59,7 @@ async fn create(
         created_at: app.env.clock.now(),
     };
     let begun = app.store.put_replay(replay).await?;
+    (app.errand)();
     Ok((StatusCode::ACCEPTED, Json(wire::ReplayAnswer::Begun(begun.into()))))
 }
 

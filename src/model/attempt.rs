@@ -28,8 +28,8 @@ pub enum OutcomeClass {
     Protocol,
     /// No OAuth token.
     OAuth,
-    /// The process ended while the attempt was due or under way: it may have
-    /// arrived. Takes nothing from the schedule.
+    /// The lease ended before the outcome was recorded, as when the process is
+    /// killed: it may have arrived. Takes nothing from the schedule.
     Interrupted,
 }
 

@@ -23,9 +23,12 @@ pub(super) fn claim(
     if !is_enabled(turn, want.webhook)? {
         return Ok((want.webhook, None));
     }
-    for delivery in due(turn, want, now)? {
+    for (delivery, lease) in due(turn, want, now)? {
         if !turn.handover.reserve(want.webhook) {
             break;
+        }
+        if lease != 0 {
+            interrupt(turn.sql, delivery, now)?;
         }
         lease_out(turn, delivery, now)?;
     }
@@ -39,14 +42,16 @@ fn is_enabled(turn: &Turn<'_>, webhook: WebhookKey) -> rusqlite::Result<bool> {
     select.exists([webhook.0])
 }
 
-fn due(turn: &Turn<'_>, want: Want, now: Timestamp) -> rusqlite::Result<Vec<DeliveryId>> {
+/// What may be leased, and the lease that ended on it (0: none).
+fn due(turn: &Turn<'_>, want: Want, now: Timestamp) -> rusqlite::Result<Vec<(DeliveryId, i64)>> {
     let mut select = turn.sql.prepare_cached(
-        "SELECT id FROM deliveries INDEXED BY deliveries_due \
+        "SELECT id, lease FROM deliveries INDEXED BY deliveries_due \
          WHERE webhook = ?1 AND state = 0 AND due_at IS NOT NULL AND due_at <= ?2 \
          ORDER BY due_at LIMIT ?3",
     )?;
     let limit = i64::try_from(want.room).unwrap_or(i64::MAX);
-    let rows = select.query_map((want.webhook.0, now.ms(), limit), |row| row.get(0).map(DeliveryId))?;
+    let rows =
+        select.query_map((want.webhook.0, now.ms(), limit), |row| Ok((DeliveryId(row.get(0)?), row.get(1)?)))?;
     rows.collect()
 }
 
@@ -131,9 +136,26 @@ pub(super) fn schedule(sql: &Connection) -> rusqlite::Result<BTreeMap<WebhookKey
     Ok(schedule)
 }
 
-/// Ends the leases of earlier runs. What they held is due at `now`; whether it
-/// was sent is unknown, so an interrupted attempt is noted, which takes nothing
-/// from the schedule but lets the attempt's number grow.
+/// A lease ended and nobody said what came of it. Whether the attempt was made
+/// is unknown, so it is noted as interrupted, which takes nothing from the
+/// schedule but lets the attempts' numbers grow.
+fn interrupt(sql: &Connection, delivery: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
+    sql.prepare_cached(
+        "INSERT INTO attempts (delivery, number, started_at, duration_ms, class, note, answer, next_at) \
+         SELECT id, attempts + 1, ?2, 0, ?3, \
+                'this attempt was due or under way when its lease ended; it may have arrived', x'', ?2 \
+         FROM deliveries WHERE id = ?1",
+    )?
+    .execute((delivery.0, now.ms(), OutcomeClass::Interrupted.code()))?;
+    sql.prepare_cached(
+        "UPDATE deliveries SET due_at = ?2, lease = 0, attempts = attempts + 1, \
+         attempts_before = attempts_before + 1 WHERE id = ?1",
+    )?
+    .execute((delivery.0, now.ms()))?;
+    Ok(())
+}
+
+/// Ends the leases of earlier runs: what they held is due at `now`.
 pub(super) fn void_leases(connection: &mut Connection, now: Timestamp) -> rusqlite::Result<()> {
     let sql = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let leased: Vec<i64> = sql
@@ -144,18 +166,7 @@ pub(super) fn void_leases(connection: &mut Connection, now: Timestamp) -> rusqli
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for id in &leased {
-        sql.prepare_cached(
-            "INSERT INTO attempts (delivery, number, started_at, duration_ms, class, note, answer, next_at) \
-             SELECT id, attempts + 1, ?2, 0, ?3, \
-                    'the server ended while this attempt was due or under way; it may have arrived', x'', ?2 \
-             FROM deliveries WHERE id = ?1",
-        )?
-        .execute((id, now.ms(), OutcomeClass::Interrupted.code()))?;
-        sql.prepare_cached(
-            "UPDATE deliveries SET due_at = ?2, lease = 0, attempts = attempts + 1, \
-             attempts_before = attempts_before + 1 WHERE id = ?1",
-        )?
-        .execute((id, now.ms()))?;
+        interrupt(&sql, DeliveryId(*id), now)?;
     }
     sql.commit()?;
     if !leased.is_empty() {

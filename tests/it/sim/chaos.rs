@@ -51,8 +51,7 @@ fn run(seed: u64) -> Vec<String> {
         loaded: 1 + chance.below(12) as usize,
         ..Terms::default()
     };
-    let mut trace = Vec::new();
-    simulate_with(terms, |mut world| async {
+    simulate_with(terms, |mut world| async move {
         world.receiver("shop").await;
         calm.store(false, Ordering::Relaxed);
         let mut ledger = Ledger::default();
@@ -67,9 +66,8 @@ fn run(seed: u64) -> Vec<String> {
         world.quiesce().await;
         check_always(&world, &ledger);
         check_at_end(&world, &ledger).await;
-        trace = trace_of(&world);
-    });
-    trace
+        trace_of(&world)
+    })
 }
 
 fn faults(chance: &Entropy, calm: &Arc<AtomicBool>) -> Faults {

@@ -49,7 +49,7 @@ fn every_kind_of_failure_is_retried_after_1_10_30_and_90_seconds_and_then_exhaus
             world.quiesce().await;
             keeps_the_schedule(&shop.arrivals());
             let ended = world.deliveries("status=exhausted").await;
-            assert_eq!((ended.len(), ended[0]["attempts"].as_i64()), (1, Some(5)), "{failure:?}");
+            assert_eq!((ended.len(), ended[0]["attemptCount"].as_i64()), (1, Some(5)), "{failure:?}");
         });
     }
 }

@@ -30,7 +30,7 @@ use super::receivers::{Receiver, Receivers};
 pub(crate) const ACCOUNT: &str = "0f88f5c4-fae7-4dcf-8ff2-b2990133edea";
 pub(crate) const WABA: &str = "102290129340398";
 pub(crate) const OPERATOR: &str = "operator-key-for-tests";
-pub(crate) const APP_SECRET: &str = "app secret";
+pub(crate) const APP_SECRET: &str = "4f2a-app-secret";
 pub(crate) const VERIFY_TOKEN: &str = "verify token";
 
 /// 2025-06-01T00:00:00Z: when most worlds begin.
@@ -69,14 +69,14 @@ pub(crate) fn simulate<F: Future<Output = ()>>(story: impl FnOnce(World) -> F) {
 }
 
 /// Runs a story in a world on these terms.
-pub(crate) fn simulate_with<F: Future<Output = ()>>(terms: Terms, story: impl FnOnce(World) -> F) {
+pub(crate) fn simulate_with<F: Future>(terms: Terms, story: impl FnOnce(World) -> F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let mut world = World::new(terms);
         world.start().await;
         world.register().await;
-        story(world).await;
-    });
+        story(world).await
+    })
 }
 
 pub(crate) struct World {
