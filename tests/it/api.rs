@@ -39,7 +39,6 @@ struct House {
     router: Router,
     store: Arc<dyn Store>,
     vault: Vault,
-    env: Env,
     /// How often the node was told to route what waits.
     registrations: Arc<AtomicUsize>,
     /// Whether commits fail.
@@ -82,7 +81,7 @@ impl House {
         let vault = Vault::new(&[7; 32]);
         let setup = setup(&store, &vault, &env, &registrations);
         let router = api::router(App::new(setup), Router::new());
-        Self { router, store, vault, env, registrations, broken, directory }
+        Self { router, store, vault, registrations, broken, directory }
     }
 
     async fn register(&self, account: &str, business_account: &str) {
@@ -151,7 +150,7 @@ fn setup(store: &Arc<dyn Store>, vault: &Vault, env: &Env, registrations: &Arc<A
             _ => Err(UrlRefusal::Forbidden("not a URL".into())),
         }),
         operator_key: Some(SecretString::from(OPERATOR)),
-        after_registration: Arc::new(move || {
+        errand: Arc::new(move || {
             registrations.fetch_add(1, Ordering::Relaxed);
         }),
         metrics: Arc::new(|| Box::pin(async { "# EOF\n".to_owned() })),

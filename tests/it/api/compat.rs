@@ -32,7 +32,7 @@ impl House {
         let stored = self.stored().await;
         match &stored[at].authorization {
             Authorization::Header(sealed) => self.opened(&stored[at], "http_authorization", sealed),
-            _ => panic!("no header"),
+            Authorization::None | Authorization::OAuth(_) => panic!("no header"),
         }
     }
 }

@@ -141,7 +141,9 @@ fn a_test_event_reaches_its_webhook_only() {
     simulate(async |world: World| {
         let (tried, other) = (world.receiver("shop").await, world.receiver("other").await);
         let hooks = world.get(&path("webhooks")).await;
-        let id = hooks["items"][0]["webhookId"].as_str().unwrap();
+        let of_all = |hook: &&Value| hook["subAccountId"] == "*";
+        let hook = hooks["items"].as_array().unwrap().iter().find(of_all).unwrap();
+        let id = hook["webhookId"].as_str().unwrap();
         let (status, _) = world.call("POST", &path(&format!("webhooks/{id}/test")), Value::Null).await;
         assert_eq!(status, 202);
         world.quiesce().await;
