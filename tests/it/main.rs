@@ -1,6 +1,7 @@
 //! The integration tests, one binary.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod api;
 mod contract;
 mod process;
 mod server;
