@@ -84,7 +84,11 @@ const CLAIM: usize = 64;
 /// After a failed claim.
 const CLAIM_AGAIN: Duration = Duration::from_secs(1);
 
-type Claiming = Option<(Vec<Want>, Reply<Vec<(WebhookKey, Option<Timestamp>)>>)>;
+/// When each webhook that was claimed for is next due.
+type NextDue = Vec<(WebhookKey, Option<Timestamp>)>;
+
+/// A claim under way, and what it was for.
+type Claiming = Option<(Vec<Want>, Reply<NextDue>)>;
 
 /// The task that decides.
 pub struct Dispatcher {
@@ -159,7 +163,9 @@ impl Dispatcher {
         loop {
             match self.means.store.schedule().await {
                 Ok(schedule) => {
-                    schedule.into_iter().for_each(|(webhook, at)| self.timetable.note(webhook, at));
+                    for (webhook, at) in schedule {
+                        self.timetable.note(webhook, at);
+                    }
                     return;
                 }
                 Err(error) => {
@@ -204,7 +210,7 @@ impl Dispatcher {
         (!wants.is_empty()).then(|| (wants.clone(), self.means.store.claim(wants, now)))
     }
 
-    fn claimed(&mut self, (wants, answer): (Vec<Want>, Result<Vec<(WebhookKey, Option<Timestamp>)>, Error>)) {
+    fn claimed(&mut self, (wants, answer): (Vec<Want>, Result<NextDue, Error>)) {
         match answer {
             Ok(next) => {
                 for (webhook, at) in next {
@@ -216,7 +222,9 @@ impl Dispatcher {
             Err(error) => {
                 tracing::warn!(%error, "claiming failed; trying again in a second");
                 let again = self.now().plus(CLAIM_AGAIN);
-                wants.into_iter().for_each(|want| self.timetable.note(want.webhook, again));
+                for want in wants {
+                    self.timetable.note(want.webhook, again);
+                }
             }
         }
     }
@@ -261,9 +269,7 @@ impl Dispatcher {
 }
 
 /// The answer to the claim under way; never, if there is none.
-async fn answered(
-    claiming: &mut Claiming,
-) -> (Vec<Want>, Result<Vec<(WebhookKey, Option<Timestamp>)>, Error>) {
+async fn answered(claiming: &mut Claiming) -> (Vec<Want>, Result<NextDue, Error>) {
     match claiming {
         Some((_, reply)) => {
             let answer = reply.await;

@@ -76,9 +76,9 @@ pub struct Node {
 impl Node {
     /// Starts the dispatcher and the janitor on the current runtime. Serving
     /// [`Node::router`] is up to the caller.
-    pub fn start(settings: &Settings, parts: Parts) -> Self {
+    pub fn start(settings: &Settings, parts: &Parts) -> Self {
         let (phase, watched) = watch::channel(Phase::Running);
-        let Parts { env, store, metrics, .. } = &parts;
+        let Parts { env, store, metrics, .. } = parts;
         let errand = Arc::new(Notify::new());
         let intake = Arc::new(Intake::new(
             settings.apps.clone(),
@@ -108,7 +108,7 @@ impl Node {
         let mut tasks = JoinSet::new();
         tasks.spawn(dispatcher.run(watched.clone()));
         tasks.spawn(janitor.run(watched.clone()));
-        let setup = setup(settings, &parts, in_flight, errand, watched);
+        let setup = setup(settings, parts, in_flight, errand, watched);
         let ingest = Ingest { intake, body_timeout: settings.body_timeout, metrics: metrics.clone() };
         let router = api::router(api::App::new(setup), ingest::router(ingest));
         Self { router, phase, tasks }

@@ -58,17 +58,16 @@ fn check_store(config: &Config) -> Result<(), Failure> {
 fn check_directory(config: &Config) -> Result<(), Failure> {
     let path = &config.store.path;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    match directory.map(|directory| (directory, directory.is_dir())) {
-        Some((directory, false)) => Err(Failure::new(
+    if let Some((directory, false)) = directory.map(|directory| (directory, directory.is_dir())) {
+        Err(Failure::new(
             Exit::Store,
             format!(
                 "the store's directory {} does not exist\nhint: create it, owned by the server's user",
                 directory.display()
             ),
-        )),
-        _ => {
-            say(format_args!("store          ok: {} will be created at the first start", path.display()));
-            Ok(())
-        }
+        ))
+    } else {
+        say(format_args!("store          ok: {} will be created at the first start", path.display()));
+        Ok(())
     }
 }

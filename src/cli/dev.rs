@@ -196,7 +196,7 @@ async fn send_samples(
         let value: Map<String, Value> = sample.as_object().cloned().unwrap_or_default();
         // Within the second of an earlier run's samples these are the same changes.
         for _ in 0..3 {
-            let notification = trigger::change(BUSINESS_ACCOUNT, env.clock.now(), value.clone());
+            let notification = trigger::change(BUSINESS_ACCOUNT, env.clock.now(), &value);
             let body = notification.to_string().into_bytes();
             let receipt = client.notify(APP, key.sign(&body), body).await?;
             if receipt["duplicate"] != 1 {

@@ -14,7 +14,7 @@ use crate::policy::signature::MetaKey;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// What happened: UPGRADE, DOWNGRADE, FLAGGED, UNFLAGGED, ONBOARDING, THROUGHPUT_UPGRADE, or
+    /// What happened: UPGRADE, DOWNGRADE, FLAGGED, UNFLAGGED, ONBOARDING, `THROUGHPUT_UPGRADE`, or
     /// any other value
     #[arg(value_name = "EVENT")]
     event: String,
@@ -107,11 +107,11 @@ fn notification(arguments: &Arguments, now: Timestamp) -> Value {
     ];
     let value: Map<String, Value> =
         fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
-    change(&arguments.business_account, now, value)
+    change(&arguments.business_account, now, &value)
 }
 
 /// A notification of one quality change.
-pub(super) fn change(business_account: &str, now: Timestamp, value: Map<String, Value>) -> Value {
+pub(super) fn change(business_account: &str, now: Timestamp, value: &Map<String, Value>) -> Value {
     json!({"object": "whatsapp_business_account", "entry": [{
         "id": business_account, "time": now.seconds(),
         "changes": [{"field": "phone_number_quality_update", "value": value}],

@@ -51,7 +51,7 @@ impl Attempter {
         let webhook = claimed.lane.webhook;
         match self.targets.get(&self.means, webhook).await {
             Ok(Some(target)) if self.lease_suffices(&claimed) => {
-                self.send_and_settle(&claimed, &target).await
+                self.send_and_settle(&claimed, &target).await;
             }
             // Disabled, deleted or stalled too long: not attempted, so not counted.
             Ok(_) => self.release(&claimed).await,
@@ -123,7 +123,7 @@ impl Attempter {
             match self.means.store.settle(settlement.clone()).await {
                 Ok(_) => return,
                 Err(error) => {
-                    tracing::warn!(%error, delivery = %settlement.delivery, "an outcome is not recorded yet")
+                    tracing::warn!(%error, delivery = %settlement.delivery, "an outcome is not recorded yet");
                 }
             }
             tokio::time::sleep(SETTLE_AGAIN).await;
@@ -199,10 +199,10 @@ fn log(claimed: &Claimed, outcome: &Outcome, verdict: Verdict) {
     match verdict {
         Verdict::Delivered => tracing::debug!(%delivery, attempt, "delivered"),
         Verdict::Retry(at) => {
-            tracing::info!(%delivery, attempt, class, status = outcome.status, next = %at, "an attempt failed")
+            tracing::info!(%delivery, attempt, class, status = outcome.status, next = %at, "an attempt failed");
         }
         Verdict::Exhausted => {
-            tracing::warn!(%delivery, attempt, class, status = outcome.status, "exhausted: kept and replayable")
+            tracing::warn!(%delivery, attempt, class, status = outcome.status, "exhausted: kept and replayable");
         }
     }
 }

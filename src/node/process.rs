@@ -112,7 +112,7 @@ impl Process {
             header_timeout: config.server.header_timeout,
             drain_timeout: config.server.drain_timeout,
         };
-        Ok(Self { node: Node::start(&settings, parts), listener, limits, metrics, store_failed })
+        Ok(Self { node: Node::start(&settings, &parts), listener, limits, metrics, store_failed })
     }
 
     /// Where it listens.

@@ -105,10 +105,9 @@ mod tests {
     }
 
     fn wait(outcome: &Outcome) -> i64 {
-        match judge(&Schedule::seed(), outcome, 1, at(0), Duration::ZERO) {
-            Verdict::Retry(then) => then.since(at(0)).as_secs().cast_signed(),
-            verdict => panic!("expected a retry: {verdict:?}"),
-        }
+        let verdict = judge(&Schedule::seed(), outcome, 1, at(0), Duration::ZERO);
+        let Verdict::Retry(then) = verdict else { panic!("expected a retry: {verdict:?}") };
+        then.since(at(0)).as_secs().cast_signed()
     }
 
     #[test]

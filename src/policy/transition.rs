@@ -32,7 +32,7 @@ pub fn transition(state: &NumberState, change: &Change, now: Timestamp, fill: bo
     }
     let detail = match &change.detail {
         Detail::Quality(quality) if fill => Detail::Quality(filled(state, quality)),
-        detail => detail.clone(),
+        detail @ (Detail::Quality(_) | Detail::Other { .. }) => detail.clone(),
     };
     let next = NumberState {
         sequence: state.sequence + 1,
@@ -135,10 +135,11 @@ mod tests {
     }
 
     fn news(state: &NumberState, change: &Change) -> (NumberState, Quality) {
-        match transition(state, change, Timestamp::from_seconds(NOW).unwrap(), true) {
-            Transition::News(next, Detail::Quality(quality)) => (next, quality),
-            other => panic!("expected news: {other:?}"),
-        }
+        let now = Timestamp::from_seconds(NOW).unwrap();
+        let Transition::News(next, Detail::Quality(quality)) = transition(state, change, now, true) else {
+            panic!("expected news of {change:?}")
+        };
+        (next, quality)
     }
 
     #[test]
@@ -169,10 +170,9 @@ mod tests {
     fn nothing_is_filled_when_filling_is_off() {
         let sent = quality("UPGRADE", "", "", "TIER_10K");
         let now = Timestamp::from_seconds(NOW).unwrap();
-        match transition(&knowing("TIER_1K"), &change(sent.clone(), 1, Some(NOW)), now, false) {
-            Transition::News(_, Detail::Quality(told)) => assert_eq!(told, sent),
-            other => panic!("{other:?}"),
-        }
+        let change = change(sent.clone(), 1, Some(NOW));
+        let told = transition(&knowing("TIER_1K"), &change, now, false);
+        assert!(matches!(told, Transition::News(_, Detail::Quality(told)) if told == sent));
     }
 
     #[test]

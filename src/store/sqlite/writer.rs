@@ -108,14 +108,18 @@ impl State {
             Ok((effects, said)) => {
                 self.metrics.committed(size, started.elapsed());
                 self.carry_out(effects);
-                answers.into_iter().for_each(|answer| answer(said.as_ref().copied()));
+                for answer in answers {
+                    answer(said.as_ref().copied());
+                }
                 Ok(())
             }
             Err(error) => {
                 self.memory.routes.clear();
                 self.memory.last_position = last_position(&self.connection)?;
                 tracing::error!(%error, jobs = size, "a group of writes failed; none of it is acknowledged");
-                answers.into_iter().for_each(|answer| answer(Err(&error)));
+                for answer in answers {
+                    answer(Err(&error));
+                }
                 if is_fatal(&error) { Err(error) } else { Ok(()) }
             }
         }

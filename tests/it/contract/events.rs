@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::sim::simulate;
 use crate::sim::world::{ACCOUNT, EPOCH_MS, WABA, World, upgrade};
 
-fn of_field(field: &str, value: Value) -> Vec<u8> {
+fn of_field(field: &str, value: &Value) -> Vec<u8> {
     json!({"object": "whatsapp_business_account", "entry": [
         {"id": WABA, "time": EPOCH_MS / 1000, "changes": [{"field": field, "value": value}]}]})
     .to_string()
@@ -22,15 +22,16 @@ fn modelled_siblings_arrive_in_the_same_envelope_and_the_rest_raw() {
             "message_template_id": 12, "message_template_name": "hello", "message_template_language": "en_US",
             "previous_quality_score": "GREEN", "new_quality_score": "RED",
         });
-        world.post_signed(&of_field("message_template_quality_update", quality)).await;
+        world.post_signed(&of_field("message_template_quality_update", &quality)).await;
         world
             .post_signed(&of_field(
                 "business_capability_update",
-                json!({"max_daily_conversation_per_phone": -1}),
+                &json!({"max_daily_conversation_per_phone": -1}),
             ))
             .await;
         world.quiesce().await;
-        let events: Vec<Value> = shop.arrivals().iter().map(|arrival| arrival.json()).collect();
+        let events: Vec<Value> =
+            shop.arrivals().iter().map(super::super::sim::receivers::Arrival::json).collect();
         let find = |kind: &str| events.iter().find(|event| event["eventType"] == kind).unwrap();
         let details = json!({
             "templateId": 12, "templateName": "hello", "templateLanguage": "en_US",

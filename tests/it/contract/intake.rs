@@ -153,14 +153,10 @@ fn batches_cut_anew_give_each_change_one_event() {
     simulate(|world| async move {
         let shop = world.receiver("shop").await;
         let values: Vec<Value> = (0..30).map(|n| upgrade(n, "TIER_10K")).collect();
-        let cuts: [&[std::ops::Range<usize>]; 4] =
-            [&[0..30], &[0..7, 5..20, 18..30], &[29..30, 3..4], &[10..30, 0..30]];
-        for cut in cuts {
-            for range in cut {
-                let mut part = values[range.clone()].to_vec();
-                part.reverse();
-                world.post_signed(&notification(EPOCH_MS / 1000, &part)).await;
-            }
+        for range in [0..30, 0..7, 5..20, 18..30, 29..30, 3..4, 10..30, 0..30] {
+            let mut part = values[range].to_vec();
+            part.reverse();
+            world.post_signed(&notification(EPOCH_MS / 1000, &part)).await;
         }
         world.quiesce().await;
         assert_eq!(shop.arrivals().len(), 30);

@@ -22,7 +22,7 @@ async fn post(world: &World, body: &[u8]) -> Value {
 
 async fn arrived(world: &World, shop: &Receiver) -> Vec<Value> {
     world.quiesce().await;
-    shop.arrivals().iter().map(|arrival| arrival.json()).collect()
+    shop.arrivals().iter().map(super::super::sim::receivers::Arrival::json).collect()
 }
 
 fn meta(event: &Value) -> &Value {

@@ -81,7 +81,7 @@ impl Running {
         let log = Arc::new(Mutex::new(VecDeque::from(seen)));
         let kept = Arc::clone(&log);
         std::thread::spawn(move || {
-            lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push_back(line))
+            lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push_back(line));
         });
         Self { child, base: format!("http://{address}"), log }
     }

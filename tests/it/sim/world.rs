@@ -85,8 +85,11 @@ pub(crate) struct World {
     pub(crate) env: Env,
     directory: tempdir::TempDir,
     node: Option<Node>,
-    store: Option<Arc<dyn Store>>,
     notified: i64,
+    /// When the node vanished.
+    pub(crate) crashes: Vec<tokio::time::Instant>,
+    /// When a node started.
+    pub(crate) starts: Vec<tokio::time::Instant>,
 }
 
 impl World {
@@ -96,7 +99,15 @@ impl World {
             entropy: Entropy::seeded(terms.seed),
             faults: terms.faults.clone(),
         };
-        Self { terms, env, directory: tempdir::TempDir::new(), node: None, store: None, notified: 0 }
+        Self {
+            terms,
+            env,
+            directory: tempdir::TempDir::new(),
+            node: None,
+            notified: 0,
+            crashes: Vec::new(),
+            starts: Vec::new(),
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -105,6 +116,7 @@ impl World {
 
     /// Starts a node on the world's store.
     pub(crate) async fn start(&mut self) {
+        self.starts.push(tokio::time::Instant::now());
         let handover = Arc::new(Handover::new(self.terms.loaded, 2 * self.terms.per_webhook));
         let options = Options { path: self.path(), lease_ms: 70_000, queue: 1_000, mode: Mode::Inline };
         let metrics = Metrics::new();
@@ -127,8 +139,7 @@ impl World {
             metrics,
             writes_waiting: Arc::new(|| 0),
         };
-        self.node = Some(Node::start(&self.settings(), parts));
-        self.store = Some(store);
+        self.node = Some(Node::start(&self.settings(), &parts));
     }
 
     fn settings(&self) -> Settings {
@@ -163,10 +174,6 @@ impl World {
 
     pub(crate) fn router(&self) -> Router {
         self.node.as_ref().unwrap().router.clone()
-    }
-
-    pub(crate) fn store(&self) -> &Arc<dyn Store> {
-        self.store.as_ref().unwrap()
     }
 
     /// Calls the API as the operator.
@@ -230,7 +237,7 @@ impl World {
 
     /// The node vanishes as in a crash, at whatever it awaits, and starts anew.
     pub(crate) async fn crash_and_restart(&mut self) {
-        self.store = None;
+        self.crashes.push(tokio::time::Instant::now());
         if let Some(node) = self.node.take() {
             node.crash().await;
         }
@@ -239,7 +246,6 @@ impl World {
 
     /// The node ends as on SIGTERM and starts anew.
     pub(crate) async fn restart_cleanly(&mut self) {
-        self.store = None;
         if let Some(node) = self.node.take() {
             node.phase().send_replace(Phase::Draining);
             node.ended().await;
