@@ -2,9 +2,9 @@
 //! `/api/v1` (contract.md 2), and what operations ask of a node.
 //!
 //! Three rules hold for every route. A handler and its description are
-//! registered together ([`openapi::Routes`]), so nothing is served that
+//! registered together (`openapi::Routes`), so nothing is served that
 //! `/openapi.json` does not tell. A caller is known before a handler runs
-//! ([`auth`]), and what a handler may touch comes out of an extractor that has
+//! (`auth`), and what a handler may touch comes out of an extractor that has
 //! judged the caller already, so that a route can't forget it. An answer that
 //! is not a success is of the route's own family: problem+json natively, 8x8's
 //! error body on the compatible side, for unknown paths and methods too.

@@ -122,8 +122,10 @@ async fn list(
     Ok(Json(masked?))
 }
 
-/// Creates webhooks, or replaces those of the same sub-account and type: all
-/// of the array or nothing.
+/// Creates webhooks, or replaces those of the same sub-account and type.
+///
+/// All of the array is taken or nothing. A sub-account must be one that the
+/// account's business accounts name; while they name none, any will do.
 #[utoipa::path(post, path = "/api/v1/accounts/{accountId}/webhooks", operation_id = "postWebhooks",
     request_body = Vec<wire::compat::Webhook>,
     responses((status = 200, description = "Taken, all of them")),

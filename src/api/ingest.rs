@@ -14,8 +14,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::intake::{Intake, LARGEST_NOTIFICATION_BYTES, Refusal};
-use crate::store::queue::Receipt;
 use crate::server::body::{BodyError, read};
+use crate::store::queue::Receipt;
 use crate::telemetry::{Metrics, Refused};
 
 /// What the routes need.
@@ -67,7 +67,8 @@ async fn notify(State(ingest): State<Ingest>, Path(app): Path<String>, request: 
         Ok(body) => body,
         Err(error) => return unread(&ingest.metrics, &error),
     };
-    let signatures = head.headers.get_all("x-hub-signature-256").iter().map(axum::http::HeaderValue::as_bytes);
+    let signatures =
+        head.headers.get_all("x-hub-signature-256").iter().map(axum::http::HeaderValue::as_bytes);
     match ingest.intake.receive(&app, signatures, &body).await {
         Ok(receipt) => accepted(&receipt),
         Err(refusal) => refused(&refusal),
@@ -115,7 +116,10 @@ fn refused(refusal: &Refusal) -> Response {
 }
 
 fn plain(status: StatusCode, text: String) -> Response {
-    let headers =
-        [(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, "no-store")];
+    let headers = [
+        (CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CACHE_CONTROL, "no-store"),
+    ];
     (status, headers, text).into_response()
 }

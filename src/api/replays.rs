@@ -65,11 +65,8 @@ async fn create(
 
 fn query(account: AccountId, wanted: &wire::NewReplay) -> Result<DeliveryQuery, Problem> {
     let state = wanted.status.map_or(DeliveryState::Exhausted, DeliveryState::from);
-    if state == DeliveryState::Pending {
-        return Err(Problem::field(
-            "status",
-            "must be delivered, exhausted or canceled: what is pending is sent anyway",
-        ));
+    if !matches!(state, DeliveryState::Delivered | DeliveryState::Exhausted) {
+        return Err(Problem::field("status", STATUS_RULE));
     }
     Ok(DeliveryQuery {
         account,
@@ -82,6 +79,9 @@ fn query(account: AccountId, wanted: &wire::NewReplay) -> Result<DeliveryQuery, 
         limit: usize::MAX,
     })
 }
+
+const STATUS_RULE: &str =
+    "must be exhausted or delivered: what is pending is sent anyway, and what is canceled has no webhook";
 
 /// Shows how far a bulk replay is.
 #[utoipa::path(get, path = "/v1/accounts/{accountId}/replays/{id}", operation_id = "getReplay",

@@ -1,7 +1,9 @@
 //! The integration tests, one binary.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod api;
 mod contract;
+mod process;
 mod server;
 mod sim;
 mod store;

@@ -10,7 +10,7 @@ use crate::store::catalog::{self, ReplayState};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(in crate::api) struct NewReplay {
-    /// Deliveries standing there: exhausted unless said, never pending.
+    /// Deliveries standing there: exhausted (unless said) or delivered.
     pub status: Option<DeliveryStatus>,
     /// To this webhook.
     #[schema(format = "uuid")]

@@ -50,8 +50,8 @@ fn due(turn: &Turn<'_>, want: Want, now: Timestamp) -> rusqlite::Result<Vec<(Del
          ORDER BY due_at LIMIT ?3",
     )?;
     let limit = i64::try_from(want.room).unwrap_or(i64::MAX);
-    let rows =
-        select.query_map((want.webhook.0, now.ms(), limit), |row| Ok((DeliveryId(row.get(0)?), row.get(1)?)))?;
+    let rows = select
+        .query_map((want.webhook.0, now.ms(), limit), |row| Ok((DeliveryId(row.get(0)?), row.get(1)?)))?;
     rows.collect()
 }
 

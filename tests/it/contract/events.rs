@@ -23,7 +23,12 @@ fn modelled_siblings_arrive_in_the_same_envelope_and_the_rest_raw() {
             "previous_quality_score": "GREEN", "new_quality_score": "RED",
         });
         world.post_signed(&of_field("message_template_quality_update", quality)).await;
-        world.post_signed(&of_field("business_capability_update", json!({"max_daily_conversation_per_phone": -1}))).await;
+        world
+            .post_signed(&of_field(
+                "business_capability_update",
+                json!({"max_daily_conversation_per_phone": -1}),
+            ))
+            .await;
         world.quiesce().await;
         let events: Vec<Value> = shop.arrivals().iter().map(|arrival| arrival.json()).collect();
         let find = |kind: &str| events.iter().find(|event| event["eventType"] == kind).unwrap();
@@ -39,7 +44,8 @@ fn modelled_siblings_arrive_in_the_same_envelope_and_the_rest_raw() {
 }
 
 async fn configure(world: &World, webhooks: Value) {
-    let (status, answer) = world.call("POST", &format!("/api/v1/accounts/{ACCOUNT}/webhooks"), webhooks).await;
+    let (status, answer) =
+        world.call("POST", &format!("/api/v1/accounts/{ACCOUNT}/webhooks"), webhooks).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
 }
 
@@ -76,7 +82,8 @@ fn without_chat_apps_events_wait_and_are_delivered_once_it_is_configured() {
         world.call("PUT", &account, json!({"name": "Shop", "chatApps": false})).await;
         world.notify(upgrade(1, "TIER_10K")).await;
         assert_eq!(world.get("/v1/unrouted").await["items"].as_array().unwrap().len(), 1);
-        let (status, answer) = world.call("GET", &format!("/api/v1/accounts/{ACCOUNT}/webhooks"), Value::Null).await;
+        let (status, answer) =
+            world.call("GET", &format!("/api/v1/accounts/{ACCOUNT}/webhooks"), Value::Null).await;
         assert_eq!((status, &answer["code"]), (StatusCode::FORBIDDEN, &json!(1201)));
         world.call("PUT", &account, json!({"name": "Shop", "chatApps": true})).await;
         world.notify(upgrade(1, "TIER_100K")).await;

@@ -153,7 +153,8 @@ fn batches_cut_anew_give_each_change_one_event() {
     simulate(|world| async move {
         let shop = world.receiver("shop").await;
         let values: Vec<Value> = (0..30).map(|n| upgrade(n, "TIER_10K")).collect();
-        let cuts: [&[std::ops::Range<usize>]; 4] = [&[0..30], &[0..7, 5..20, 18..30], &[29..30, 3..4], &[10..30, 0..30]];
+        let cuts: [&[std::ops::Range<usize>]; 4] =
+            [&[0..30], &[0..7, 5..20, 18..30], &[29..30, 3..4], &[10..30, 0..30]];
         for cut in cuts {
             for range in cut {
                 let mut part = values[range.clone()].to_vec();
@@ -190,7 +191,8 @@ fn the_latest_value_stamped_anew_is_counted_and_visible_and_no_event() {
 #[test]
 fn a_signed_body_that_is_no_notification_is_kept_raw_and_answered_200() {
     simulate(|world| async move {
-        let bodies: [&[u8]; 6] = [b"", b"not json", b"{", b"[]", b"{\"object\":\"page\",\"entry\":[]}", b"\xff\xfe"];
+        let bodies: [&[u8]; 6] =
+            [b"", b"not json", b"{", b"[]", b"{\"object\":\"page\",\"entry\":[]}", b"\xff\xfe"];
         for body in bodies {
             let (status, receipt) = world.post_signed(body).await;
             assert_eq!((status, &receipt["unparsed"]), (StatusCode::OK, &json!(1)), "{body:?}");

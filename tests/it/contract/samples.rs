@@ -4,8 +4,8 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::sim::receivers::Receiver;
-use crate::sim::world::{ACCOUNT, World};
 use crate::sim::simulate;
+use crate::sim::world::{ACCOUNT, World};
 
 macro_rules! sample {
     ($name:literal) => {
@@ -79,7 +79,8 @@ fn a_bare_flag_has_no_limits_unless_the_numbers_limit_is_known() {
     simulate(|mut world| async move {
         let shop = world.receiver("shop").await;
         post(&world, sample!("flagged-bare")).await;
-        let known = json!({"display_phone_number": "15550783881", "event": "UPGRADE", "current_limit": "TIER_10K"});
+        let known =
+            json!({"display_phone_number": "15550783881", "event": "UPGRADE", "current_limit": "TIER_10K"});
         world.notify(known).await;
         world.notify(json!({"display_phone_number": "15550783881", "event": "FLAGGED"})).await;
         let events = arrived(&world, &shop).await;
@@ -120,7 +121,8 @@ fn values_of_tomorrow_are_told_as_sent_an_integer_as_text() {
         let mut events = arrived(&world, &shop).await;
         events.sort_by_key(|event| event["eventDetails"]["displayPhoneNumber"].to_string());
         assert_eq!(meta(&events[0]), &json!({"event": "THROUGHPUT_DOWNGRADE", "currentLimit": "TIER_7K"}));
-        let told = json!({"event": "DOWNGRADE", "currentLimit": "1000", "maxDailyConversationsPerBusiness": "1000"});
+        let told =
+            json!({"event": "DOWNGRADE", "currentLimit": "1000", "maxDailyConversationsPerBusiness": "1000"});
         assert_eq!(meta(&events[1]), &told);
     });
 }
@@ -164,7 +166,10 @@ fn an_inbound_message_is_answered_200_counted_and_not_stored() {
         assert!(arrived(&world, &shop).await.is_empty());
         assert!(world.get("/v1/unparsed").await["items"].as_array().unwrap().is_empty());
         let (_, metrics) = world.call("GET", "/metrics", Value::Null).await;
-        assert!(metrics.as_str().unwrap().contains("bellwether_changes_total{result=\"ignored\"} 1"), "{metrics}");
+        assert!(
+            metrics.as_str().unwrap().contains("bellwether_changes_total{result=\"ignored\"} 1"),
+            "{metrics}"
+        );
     });
 }
 

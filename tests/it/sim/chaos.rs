@@ -167,7 +167,10 @@ async fn notify_and_crash(world: &mut World, chance: &Entropy, ledger: &mut Ledg
     }
     let answered = posting.is_finished();
     posting.abort();
-    if answered && let Ok(status) = posting.await && status.as_u16() == 200 {
+    if answered
+        && let Ok(status) = posting.await
+        && status.as_u16() == 200
+    {
         ledger.acknowledged.extend(changes.iter().map(limit_of));
     }
     world.crash_and_restart().await;
@@ -190,8 +193,18 @@ fn check_lane(lane: &(String, String), arrivals: &[Arrival]) {
     let mut bodies: BTreeMap<i64, &[u8]> = BTreeMap::new();
     for pair in arrivals.windows(2) {
         let (before, after) = (&pair[0], &pair[1]);
-        assert!(after.sequence >= before.sequence, "ORDER {lane:?}: {} after {}", after.sequence, before.sequence);
-        assert!(after.sequence <= before.sequence + 1, "GAP {lane:?}: {} after {}", after.sequence, before.sequence);
+        assert!(
+            after.sequence >= before.sequence,
+            "ORDER {lane:?}: {} after {}",
+            after.sequence,
+            before.sequence
+        );
+        assert!(
+            after.sequence <= before.sequence + 1,
+            "GAP {lane:?}: {} after {}",
+            after.sequence,
+            before.sequence
+        );
     }
     for arrival in arrivals {
         let known = bodies.entry(arrival.sequence).or_insert(&arrival.body);
@@ -206,8 +219,11 @@ fn check_lane(lane: &(String, String), arrivals: &[Arrival]) {
 /// What must hold once everything has healed.
 async fn check_at_end(world: &World, ledger: &Ledger) {
     let arrivals = world.terms.receivers.arrivals();
-    let arrived: BTreeSet<String> =
-        arrivals.iter().filter(|(_, arrival)| arrival.confirmed).map(|(_, arrival)| arrival.limit()).collect();
+    let arrived: BTreeSet<String> = arrivals
+        .iter()
+        .filter(|(_, arrival)| arrival.confirmed)
+        .map(|(_, arrival)| arrival.limit())
+        .collect();
     let exhausted: BTreeSet<String> = visible(world, "exhausted").await;
     for limit in &ledger.acknowledged {
         assert!(arrived.contains(limit) || exhausted.contains(limit), "LOST {limit}");

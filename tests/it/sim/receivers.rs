@@ -132,9 +132,12 @@ impl Transport for Receivers {
             let answer = self.answer(&request.url);
             let _under_way = UnderWay(self, request.url.clone());
             let (outcome, took) = match answer {
-                Answer::Status(status) => (Outcome::answered(status, b"noted".to_vec()), Duration::from_millis(5)),
+                Answer::Status(status) => {
+                    (Outcome::answered(status, b"noted".to_vec()), Duration::from_millis(5))
+                }
                 Answer::RetryAfter(status, text) => {
-                    let asked = Outcome { retry_after: Some(text.into()), ..Outcome::answered(status, vec![]) };
+                    let asked =
+                        Outcome { retry_after: Some(text.into()), ..Outcome::answered(status, vec![]) };
                     (asked, Duration::from_millis(5))
                 }
                 Answer::Slow(took, status) => (Outcome::answered(status, vec![]), took.min(request.deadline)),

@@ -128,7 +128,8 @@ fn other_numbers_and_other_webhooks_never_wait_for_a_retried_one() {
         world.advance(Duration::from_secs(1)).await;
         assert_eq!(second.limits_seen().len(), 2, "the other webhook has both");
         world.quiesce().await;
-        let of_two: Vec<Arrival> = shop.arrivals().into_iter().filter(|a| a.number() == "15550000002").collect();
+        let of_two: Vec<Arrival> =
+            shop.arrivals().into_iter().filter(|a| a.number() == "15550000002").collect();
         assert_eq!(of_two.len(), 2, "hung once, then arrived: {of_two:?}");
     });
 }
@@ -318,7 +319,8 @@ fn a_disabled_webhook_is_held_and_gets_what_it_is_owed_when_enabled() {
 
 async fn set_enabled(world: &World, receiver: &Receiver, enabled: bool) {
     let webhooks = json!([{"subAccountId": "*", "url": receiver.url, "type": "CABM", "enabled": enabled}]);
-    let (status, answer) = world.call("POST", &format!("/api/v1/accounts/{ACCOUNT}/webhooks"), webhooks).await;
+    let (status, answer) =
+        world.call("POST", &format!("/api/v1/accounts/{ACCOUNT}/webhooks"), webhooks).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
 }
 
@@ -329,7 +331,8 @@ fn a_deleted_webhook_gets_nothing_more_and_its_deliveries_are_canceled() {
         world.notify(upgrade(1, "TIER_10K")).await;
         world.advance(Duration::from_secs(5)).await;
         let body = json!([{"subAccountId": "*", "type": "CABM"}]);
-        let (status, answer) = world.call("DELETE", &format!("/api/v1/accounts/{ACCOUNT}/webhooks"), body).await;
+        let (status, answer) =
+            world.call("DELETE", &format!("/api/v1/accounts/{ACCOUNT}/webhooks"), body).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         let sent = shop.arrivals().len();
         world.advance(Duration::from_mins(5)).await;
@@ -359,7 +362,11 @@ fn a_bulk_replay_counts_first_and_then_delivers_all_that_was_exhausted() {
         world.advance(Duration::from_secs(10)).await;
         let id = started["replayId"].as_str().unwrap_or_else(|| panic!("{started}"));
         let shown = world.get(&format!("{replays}/{id}")).await;
-        assert_eq!((shown["status"].as_str(), shown["replayed"].as_u64()), (Some("completed"), Some(30)), "{shown}");
+        assert_eq!(
+            (shown["status"].as_str(), shown["replayed"].as_u64()),
+            (Some("completed"), Some(30)),
+            "{shown}"
+        );
         assert_eq!(shop.limits_seen().len(), 30);
     });
 }

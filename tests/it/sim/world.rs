@@ -70,7 +70,8 @@ pub(crate) fn simulate<F: Future<Output = ()>>(story: impl FnOnce(World) -> F) {
 
 /// Runs a story in a world on these terms.
 pub(crate) fn simulate_with<F: Future>(terms: Terms, story: impl FnOnce(World) -> F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let mut world = World::new(terms);
         world.start().await;
@@ -109,7 +110,8 @@ impl World {
         let metrics = Metrics::new();
         let opened = loop {
             let now = self.env.clock.now();
-            match Sqlite::open(&options, Arc::clone(&handover), self.env.faults.clone(), metrics.clone(), now) {
+            match Sqlite::open(&options, Arc::clone(&handover), self.env.faults.clone(), metrics.clone(), now)
+            {
                 // The last node's writer ends when its task is next polled.
                 Err(error) if error.to_string().contains("in use") => tokio::task::yield_now().await,
                 opened => break opened,
@@ -184,7 +186,8 @@ impl World {
         // One account has one webhook of `*`; each further one gets its own name.
         let scope = if name == "shop" { "*".to_owned() } else { name.to_owned() };
         let webhooks = json!([{"subAccountId": scope, "url": url, "type": "CABM"}]);
-        let (status, answer) = self.call("POST", &format!("/api/v1/accounts/{ACCOUNT}/webhooks"), webhooks).await;
+        let (status, answer) =
+            self.call("POST", &format!("/api/v1/accounts/{ACCOUNT}/webhooks"), webhooks).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         self.terms.receivers.at(&url)
     }
@@ -210,7 +213,8 @@ impl World {
     /// Waits until nothing is pending; at most an hour of the world's time.
     pub(crate) async fn quiesce(&self) {
         for _ in 0..3_600 {
-            let pending = self.get(&format!("/v1/accounts/{ACCOUNT}/deliveries?status=pending&limit=1")).await;
+            let pending =
+                self.get(&format!("/v1/accounts/{ACCOUNT}/deliveries?status=pending&limit=1")).await;
             if pending["items"].as_array().unwrap().is_empty() {
                 return;
             }

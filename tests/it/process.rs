@@ -1,0 +1,7 @@
+//! The real binary: killed, terminated, started twice, and used from a shell.
+
+mod commands;
+mod crashes;
+mod ledger;
+mod running;
+mod shutdown;

@@ -1,0 +1,91 @@
+//! The commands as a person in a shell meets them.
+
+use std::process::Output;
+
+use super::running::{Caller, Running, binary, write_config};
+use crate::sim::world::tempdir::TempDir;
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn dev_shows_the_seeds_two_changes_arrive_verified_and_says_what_to_try_next() {
+    let directory = TempDir::new();
+    for round in 1..=2 {
+        let mut command = binary();
+        command.args(["dev", "--once", "--directory"]).arg(directory.path().join("dev"));
+        let shown = command.env("BELLWETHER_SERVER__LISTEN", "127.0.0.1:0").output().unwrap();
+        let text = out(&shown);
+        assert_eq!(shown.status.code(), Some(0), "round {round}: {text}\n{}", err(&shown));
+        assert_eq!(text.matches("signature verified").count(), 2, "{text}");
+        for expected in
+            ["\"UPGRADE\"", "\"THROUGHPUT_UPGRADE\"", "operator key", "bellwether trigger", "/docs"]
+        {
+            assert!(text.contains(expected), "{expected} is missing in {text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trigger_sends_a_signed_notification_and_says_what_became_of_it() {
+    let directory = TempDir::new();
+    let caller = Caller::new();
+    let running = Running::start(directory.path(), &[]);
+    caller.register(&running.base, None).await;
+    let config = write_config(directory.path());
+    let trigger = |event: &str| {
+        let mut command = binary();
+        command.args(["trigger", event, "--url", &running.base, "--config"]).arg(&config).output().unwrap()
+    };
+    let first = trigger("upgrade");
+    assert_eq!(first.status.code(), Some(0), "{}", err(&first));
+    assert!(out(&first).contains("\"accepted\":1"), "{}", out(&first));
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let again = trigger("upgrade");
+    assert!(
+        out(&again).contains("\"resent\":1") && out(&again).contains("change a value"),
+        "{}",
+        out(&again)
+    );
+}
+
+#[test]
+fn trigger_without_a_server_or_a_secret_says_what_to_do() {
+    let directory = TempDir::new();
+    let config = write_config(directory.path());
+    let mut command = binary();
+    command.args(["trigger", "UPGRADE", "--url", "http://127.0.0.1:9", "--config"]).arg(config);
+    let unreachable = command.output().unwrap();
+    assert_eq!(unreachable.status.code(), Some(8));
+    assert!(err(&unreachable).contains("hint:"), "{}", err(&unreachable));
+    let lost = binary().args(["trigger", "UPGRADE"]).current_dir(directory.path()).output().unwrap();
+    assert_eq!(lost.status.code(), Some(3));
+    assert!(err(&lost).contains("bellwether dev"), "{}", err(&lost));
+}
+
+#[test]
+fn check_names_what_is_wrong_with_the_configuration_and_the_store() {
+    let directory = TempDir::new();
+    let config = write_config(directory.path());
+    let check = || binary().arg("check").arg("--config").arg(&config).output().unwrap();
+    let fine = check();
+    assert_eq!(fine.status.code(), Some(0), "{}", err(&fine));
+    drop(Running::start(directory.path(), &[]));
+    let used = check();
+    assert_eq!(used.status.code(), Some(0), "{}", err(&used));
+    for name in ["store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(directory.path().join(name));
+    }
+    std::fs::write(directory.path().join("store.db"), b"this is no database").unwrap();
+    let damaged = check();
+    assert_eq!(damaged.status.code(), Some(4), "{}", out(&damaged));
+    std::fs::write(&config, "[delivery]\nretry_shedule_s = [1]\n").unwrap();
+    let misspelled = check();
+    assert_eq!(misspelled.status.code(), Some(3));
+    assert!(err(&misspelled).contains("retry_schedule_s"), "the nearest key is named: {}", err(&misspelled));
+}

@@ -1,0 +1,62 @@
+//! Fault 83: SIGTERM under load, twice, and with a receiver that hangs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bellwether::env::Clock;
+
+use super::ledger::Ledger;
+use super::running::{Caller, Listening, Running, long};
+use crate::sim::world::{notification, tempdir::TempDir, upgrade};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_83_restarted_again_and_again_under_load_it_doubles_and_loses_nothing() {
+    let rounds = if long() { 20 } else { 4 };
+    let directory = TempDir::new();
+    let (caller, receiver, ledger) = (Caller::new(), Listening::start().await, Ledger::default());
+    receiver.answer_after(Duration::from_millis(20));
+    let mut running = Running::start(directory.path(), &[]);
+    caller.register(&running.base, Some(&receiver.url)).await;
+    for _ in 0..rounds {
+        let stop = Arc::new(AtomicBool::new(false));
+        let base = running.base.clone();
+        let loading = tokio::spawn({
+            let (ledger, stop) = (ledger.clone(), Arc::clone(&stop));
+            async move { ledger.load(&base, stop).await }
+        });
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        running.terminate();
+        assert_eq!(running.ended().await, Some(0), "{}", running.log());
+        stop.store(true, Ordering::Relaxed);
+        loading.await.unwrap();
+        running = Running::start(directory.path(), &[]);
+    }
+    ledger.check(&caller, &running.base, &receiver, 0).await;
+    assert!(
+        receiver.arrived().iter().all(|arrived| arrived.attempt == 1),
+        "no attempt is counted that was not made"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_83_a_second_sigterm_ends_it_at_once_and_the_next_start_delivers() {
+    let directory = TempDir::new();
+    let (caller, receiver) = (Caller::new(), Listening::start().await);
+    receiver.answer_after(Duration::from_secs(9));
+    let mut running = Running::start(directory.path(), &[]);
+    caller.register(&running.base, Some(&receiver.url)).await;
+    let body = notification(Clock::system().now().seconds(), &[upgrade(1, "TIER_10K")]);
+    caller.notify(&running.base, body).await.unwrap();
+    receiver.has(1).await;
+    running.terminate();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(running.child.try_wait().unwrap().is_none(), "it waits for what is under way");
+    running.terminate();
+    assert_eq!(running.ended().await, Some(7));
+    receiver.answer_after(Duration::ZERO);
+    let running = Running::start(directory.path(), &[]);
+    caller.quiesce(&running.base).await;
+    let arrived = receiver.arrived();
+    assert_eq!((arrived.len(), arrived[1].attempt), (2, 2));
+}
