@@ -21,7 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing::level_filters::LevelFilter;
 
 pub use failpoint::EXIT_CODE as FAILPOINT_EXIT_CODE;
-pub use key_file::secret_key;
+pub use key_file::{check_key_file, secret_key};
 pub use problem::{ConfigError, Problem};
 pub use reference::reference;
 

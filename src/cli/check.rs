@@ -26,6 +26,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn check_key(config: &Config) -> Result<(), Failure> {
+    config::check_key_file(config)?;
     let file = &config.secrets.key_file;
     if config.secrets.key.is_none() && !file.exists() {
         say(format_args!("key            ok: {} will be created at the first start", file.display()));

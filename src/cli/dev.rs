@@ -111,11 +111,17 @@ async fn show(config: &Config, env: Env, file: &Path, once: bool) -> Result<(), 
     say(format_args!("bellwether serves at {base}, a receiver waits at {receiver_url}\n"));
     let showing = async {
         let client = Client::new(&base, config.operator.key.clone());
-        let secret = register(&client, &receiver_url).await?;
-        let signing = WebhookKey::parse(secret.expose_secret());
-        key.get_or_init(|| signing.unwrap_or_else(|| unreachable!("the server makes good secrets")));
-        send_samples(&client, config, &env, &mut arrivals).await?;
-        say(guide(config, &base, file, &receiver_url, &secret));
+        let webhook = register(&client, &receiver_url).await?;
+        let signing = WebhookKey::parse(webhook.secret.expose_secret());
+        key.get_or_init(|| signing.expect("the server makes good secrets"));
+        send_samples(&client, config, &env).await?;
+        if webhook.url == receiver_url {
+            await_samples(&mut arrivals).await?;
+            say("Both samples went the whole way: signed notification, store, dispatcher, webhook.\n");
+        } else {
+            say(format_args!("Both samples are on their way to your receiver: {}\n", webhook.url));
+        }
+        say(guide(config, &base, file, &webhook));
         if once { Ok(()) } else { std::future::pending().await }
     };
     tokio::select! {
@@ -143,9 +149,15 @@ async fn start_receiver(receiver: Receiver) -> Result<String, Failure> {
     Ok(url)
 }
 
+/// The webhook that gets the samples.
+struct Webhook {
+    url: String,
+    secret: SecretString,
+}
+
 /// Registers the account, the business account and the webhook through the
-/// public API; says the webhook's signing secret.
-async fn register(client: &Client, receiver_url: &str) -> Result<SecretString, Failure> {
+/// public API.
+async fn register(client: &Client, receiver_url: &str) -> Result<Webhook, Failure> {
     let account = format!("/v1/accounts/{ACCOUNT}");
     client.call(Method::PUT, &account, &json!({"name": "Development", "chatApps": true})).await?;
     let business_account = format!("/v1/business-accounts/{BUSINESS_ACCOUNT}");
@@ -157,7 +169,8 @@ async fn register(client: &Client, receiver_url: &str) -> Result<SecretString, F
     let webhook = find_webhook(client, &account).await?.unwrap_or_default();
     let id = webhook["webhookId"].as_str().unwrap_or_default();
     let secret = client.call(Method::GET, &format!("{account}/webhooks/{id}/secret"), &Value::Null).await?;
-    Ok(SecretString::from(secret["secret"].as_str().unwrap_or_default()))
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Ok(Webhook { url: text(&webhook["url"]), secret: SecretString::from(text(&secret["secret"])) })
 }
 
 /// Whether the webhook is missing, or points to an earlier run's receiver. One
@@ -174,13 +187,8 @@ async fn find_webhook(client: &Client, account: &str) -> Result<Option<Value>, F
     Ok(listed["items"].as_array().and_then(|webhooks| webhooks.iter().find(wanted)).cloned())
 }
 
-/// Sends the seed's two sample changes as Meta would, and waits for both.
-async fn send_samples(
-    client: &Client,
-    config: &Config,
-    env: &Env,
-    arrivals: &mut mpsc::UnboundedReceiver<()>,
-) -> Result<(), Failure> {
+/// Sends the seed's two sample changes as Meta would.
+async fn send_samples(client: &Client, config: &Config, env: &Env) -> Result<(), Failure> {
     let samples = [
         json!({"display_phone_number": "15550783881", "event": "UPGRADE", "old_limit": "TIER_1K", "current_limit": "TIER_10K"}),
         json!({"display_phone_number": "15550783881", "event": "THROUGHPUT_UPGRADE", "current_limit": "TIER_UNLIMITED"}),
@@ -205,6 +213,11 @@ async fn send_samples(
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
+    Ok(())
+}
+
+/// Waits until both samples have arrived.
+async fn await_samples(arrivals: &mut mpsc::UnboundedReceiver<()>) -> Result<(), Failure> {
     for _ in 0..2 {
         let late = |_| {
             let hint = format!("hint: see GET /v1/accounts/{ACCOUNT}/deliveries for what came of it");
@@ -219,15 +232,14 @@ async fn send_samples(
 }
 
 /// What to try next.
-fn guide(config: &Config, base: &str, file: &Path, receiver_url: &str, secret: &SecretString) -> String {
+fn guide(config: &Config, base: &str, file: &Path, webhook: &Webhook) -> String {
     let key = config.operator.key.as_ref().map_or("", |key| key.expose_secret());
     let account = ACCOUNT.parse::<AccountId>().map(|id| id.to_string()).unwrap_or_default();
     format!(
-        "Both samples went the whole way: signed notification, store, dispatcher, webhook.\n\n\
-         operator key     {key}\n\
+        "operator key     {key}\n\
          account          {account}\n\
          business account {BUSINESS_ACCOUNT}\n\
-         webhook          {receiver_url}\n\
+         webhook          {receiver}\n\
          signing secret   {secret}\n\
          configuration    {file}\n\n\
          Try next, in another terminal:\n\
@@ -239,7 +251,8 @@ fn guide(config: &Config, base: &str, file: &Path, receiver_url: &str, secret: &
          \x20   {base}/api/v1/accounts/{account}/webhooks\n\
          The whole API: {base}/docs\n\n\
          (`bellwether` is target/release/bellwether, or `cargo run --release --`.) Ctrl-C ends this.",
-        secret = secret.expose_secret(),
+        receiver = webhook.url,
+        secret = webhook.secret.expose_secret(),
         file = file.display(),
     )
 }

@@ -12,8 +12,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use secrecy::ExposeSecret;
 
-use super::Secrets;
 use super::problem::{ConfigError, Problem};
+use super::{Config, Secrets};
 use crate::env::Entropy;
 
 /// A key file is 44 characters and a line's end; more is another file.
@@ -35,6 +35,20 @@ pub fn secret_key(secrets: &Secrets, entropy: &Entropy) -> Result<[u8; 32], Conf
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(path, entropy),
         Err(error) => Err(failed("read", path, &error)),
     }
+}
+
+/// Refuses a store whose key file is gone: with another key none of its secrets
+/// would open, and every delivery would wait.
+pub fn check_key_file(config: &Config) -> Result<(), ConfigError> {
+    let (store, key_file) = (&config.store.path, &config.secrets.key_file);
+    if config.secrets.key.is_some() || key_file.exists() || !store.exists() {
+        return Ok(());
+    }
+    let what =
+        format!("the store {} exists and its key file {} does not", store.display(), key_file.display());
+    let hint = "restore the key file from a backup, or name it by secrets.key_file; if nothing in the store matters, \
+                remove the store too";
+    Err(Problem::new(what, hint).into())
 }
 
 /// A key from its base64; `None` if it is not 32 bytes.

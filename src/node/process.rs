@@ -78,6 +78,7 @@ pub struct Process {
 impl Process {
     /// Opens the store, binds the listener and starts the node.
     pub async fn open(config: &Config, env: Env) -> Result<Self, ProcessError> {
+        config::check_key_file(config)?;
         let vault = Vault::new(&config::secret_key(&config.secrets, &env.entropy)?);
         let metrics = Metrics::new();
         let delivery = &config.delivery;

@@ -84,6 +84,10 @@ fn check_names_what_is_wrong_with_the_configuration_and_the_store() {
     std::fs::write(directory.path().join("store.db"), b"this is no database").unwrap();
     let damaged = check();
     assert_eq!(damaged.status.code(), Some(4), "{}", out(&damaged));
+    std::fs::remove_file(directory.path().join("store.db.key")).unwrap();
+    let keyless = check();
+    assert_eq!(keyless.status.code(), Some(3));
+    assert!(err(&keyless).contains("restore the key file"), "{}", err(&keyless));
     std::fs::write(&config, "[delivery]\nretry_shedule_s = [1]\n").unwrap();
     let misspelled = check();
     assert_eq!(misspelled.status.code(), Some(3));

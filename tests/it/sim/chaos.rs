@@ -159,9 +159,9 @@ fn fresh(chance: &Entropy, ledger: &mut Ledger, step: u64) -> (i64, Vec<Value>) 
 /// Meta sends again what it sent before, in another cut.
 async fn repeat(world: &World, chance: &Entropy, ledger: &mut Ledger) {
     let at = some(chance, ledger.sent.len());
-    let (time, change) = ledger.sent.values().nth(at).unwrap().clone();
-    let others = ledger.sent.values().filter(|(when, other)| *when == time && *other != change);
-    let mut cut = vec![change.clone()];
+    let (time, chosen) = ledger.sent.values().nth(at).unwrap().clone();
+    let others = ledger.sent.values().filter(|(when, other)| *when == time && *other != chosen);
+    let mut cut = vec![chosen.clone()];
     cut.extend(others.take(some(chance, 3)).map(|(_, other)| other.clone()));
     cut.reverse();
     post(world, ledger, time, &cut).await;
