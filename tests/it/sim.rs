@@ -4,6 +4,7 @@
 //! repeats; invariants are checked at every arrival and at the end.
 
 mod chaos;
+mod oauth;
 pub(crate) mod receivers;
 mod stories;
 pub(crate) mod world;

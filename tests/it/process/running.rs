@@ -90,6 +90,15 @@ impl Running {
         self.log.lock().unwrap().iter().cloned().collect::<Vec<_>>().join("\n")
     }
 
+    /// Waits until the log has `text`.
+    pub(crate) async fn logs(&self, text: &str) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(tokio::time::Instant::now() < deadline, "{text} is not in {}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// kill -9.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();

@@ -72,6 +72,7 @@ struct Script {
 #[derive(Clone, Default)]
 pub(crate) struct Receivers {
     scripts: Arc<Mutex<BTreeMap<String, Script>>>,
+    tokens: Arc<Mutex<Vec<Request>>>,
     /// Decides when a receiver has no script.
     chance: Option<Arc<dyn Fn() -> Answer + Send + Sync>>,
 }
@@ -128,6 +129,9 @@ impl Drop for UnderWay<'_> {
 impl Transport for Receivers {
     fn send(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
         Box::pin(async move {
+            if request.url.ends_with("/token") {
+                return self.token(request);
+            }
             let at = Instant::now();
             let answer = self.answer(&request.url);
             let _under_way = UnderWay(self, request.url.clone());
@@ -159,6 +163,27 @@ impl Transport for Receivers {
 }
 
 impl Receivers {
+    /// A token endpoint: tokens count up, and live for ten minutes.
+    fn token(&self, request: Request) -> Outcome {
+        let mut asked = self.tokens.lock().unwrap();
+        asked.push(request);
+        if self.scripts().contains_key("no tokens") {
+            return Outcome::answered(400, b"{\"error\":\"invalid_client\"}".to_vec());
+        }
+        let answer = format!("{{\"access_token\":\"token-{}\",\"expires_in\":600}}", asked.len());
+        Outcome::answered(200, answer.into_bytes())
+    }
+
+    /// From now on the token endpoint refuses.
+    pub(crate) fn refuse_tokens(&self) {
+        self.scripts().insert("no tokens".into(), Script::default());
+    }
+
+    /// What the token endpoint was asked.
+    pub(crate) fn token_requests(&self) -> Vec<Request> {
+        self.tokens.lock().unwrap().clone()
+    }
+
     fn log(&self, request: &Request, at: Instant, ended: Instant, confirmed: bool) {
         let text = |value: &axum::http::HeaderValue| value.to_str().unwrap().to_owned();
         let headers: BTreeMap<_, _> =
