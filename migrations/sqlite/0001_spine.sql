@@ -65,8 +65,7 @@ CREATE TABLE numbers (
     sequence    INTEGER NOT NULL,
     limit_value TEXT,
     limit_since INTEGER,
-    latest      BLOB    NOT NULL,
-    last_event  INTEGER NOT NULL
+    latest      BLOB    NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX numbers_by_subject ON numbers (account, subject);
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::change::Fingerprint;
+use super::id::Position;
 use super::time::Timestamp;
 
 /// What a change is about and, with the webhook, what its lane is: a phone
@@ -61,6 +62,8 @@ pub struct Latest {
     pub fingerprint: Fingerprint,
     /// The time it said, in seconds since the epoch.
     pub time: i64,
+    /// The position of the event it made, to note resends at.
+    pub event: Position,
 }
 
 /// So many fields' last changes are kept of a subject. Meta has fewer that name

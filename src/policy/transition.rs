@@ -2,6 +2,7 @@
 //! and what is known afterwards (contract.md 5.1 and 5.5).
 
 use crate::model::change::{Change, Detail, Quality};
+use crate::model::id::Position;
 use crate::model::number::{LATEST_KEPT, Latest, NumberState};
 use crate::model::time::Timestamp;
 
@@ -14,21 +15,27 @@ const LIMIT_EVENTS: [&str; 2] = ["UPGRADE", "DOWNGRADE"];
 /// What a change means for its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transition {
-    /// The latest value again with a later time: no event.
-    Resent(NumberState),
+    /// The latest value again with a later time: no event, but a note at the one
+    /// at this position.
+    Resent(NumberState, Position),
     /// An event, and what is known after it.
     News(NumberState, Detail),
 }
 
-/// Holds `change`, arrived at `now`, against what is known of its number.
-/// `fill` allows limits to be filled in; what Meta sent is never altered.
-pub fn transition(state: &NumberState, change: &Change, now: Timestamp, fill: bool) -> Transition {
+/// Holds `change`, arrived at `now`, against what is known of its number. If it
+/// is news, its event will be at `position`. `fill` allows limits to be filled
+/// in; what Meta sent is never altered.
+pub fn transition(
+    state: &NumberState,
+    change: &Change,
+    now: Timestamp,
+    position: Position,
+    fill: bool,
+) -> Transition {
     let time = change.time.unwrap_or_else(|| now.seconds());
-    if is_resend(state, change, time) {
-        return Transition::Resent(NumberState {
-            latest: latest_after(state, change, time),
-            ..state.clone()
-        });
+    if let Some(event) = resent(state, change, time) {
+        let latest = latest_after(state, change, time, event);
+        return Transition::Resent(NumberState { latest, ..state.clone() }, event);
     }
     let detail = match &change.detail {
         Detail::Quality(quality) if fill => Detail::Quality(filled(state, quality)),
@@ -37,25 +44,25 @@ pub fn transition(state: &NumberState, change: &Change, now: Timestamp, fill: bo
     let next = NumberState {
         sequence: state.sequence + 1,
         limit: limit_after(state, &change.detail, Timestamp::from_seconds(time).unwrap_or(now)),
-        latest: latest_after(state, change, time),
+        latest: latest_after(state, change, time, position),
     };
     Transition::News(next, detail)
 }
 
-fn is_resend(state: &NumberState, change: &Change, time: i64) -> bool {
+/// The position of the event that `change` repeats, if it is a resend.
+fn resent(state: &NumberState, change: &Change, time: i64) -> Option<Position> {
     let about_a_number = change.subject.digits().is_some();
     let latest = state.latest.iter().find(|latest| latest.field == change.field);
-    let Some(latest) = latest.filter(|_| about_a_number && change.time.is_some()) else {
-        return false;
-    };
+    let latest = latest.filter(|_| about_a_number && change.time.is_some())?;
     let age = time.saturating_sub(latest.time);
-    latest.fingerprint == change.fingerprint && age > 0 && age <= RESEND_SECONDS
+    let again = latest.fingerprint == change.fingerprint && age > 0 && age <= RESEND_SECONDS;
+    again.then_some(latest.event)
 }
 
-fn latest_after(state: &NumberState, change: &Change, time: i64) -> Vec<Latest> {
+fn latest_after(state: &NumberState, change: &Change, time: i64, event: Position) -> Vec<Latest> {
     let Change { field, fingerprint, .. } = change;
     let mut latest: Vec<_> = state.latest.iter().filter(|latest| latest.field != *field).cloned().collect();
-    latest.push(Latest { field: field.clone(), fingerprint: *fingerprint, time });
+    latest.push(Latest { field: field.clone(), fingerprint: *fingerprint, time, event });
     let surplus = latest.len().saturating_sub(LATEST_KEPT);
     latest.drain(..surplus);
     latest
@@ -136,7 +143,7 @@ mod tests {
 
     fn news(state: &NumberState, change: &Change) -> (NumberState, Quality) {
         let now = Timestamp::from_seconds(NOW).unwrap();
-        let Transition::News(next, Detail::Quality(quality)) = transition(state, change, now, true) else {
+        let Transition::News(next, Detail::Quality(quality)) = transition(state, change, now, 9, true) else {
             panic!("expected news of {change:?}")
         };
         (next, quality)
@@ -171,7 +178,7 @@ mod tests {
         let sent = quality("UPGRADE", "", "", "TIER_10K");
         let now = Timestamp::from_seconds(NOW).unwrap();
         let change = change(sent.clone(), 1, Some(NOW));
-        let told = transition(&knowing("TIER_1K"), &change, now, false);
+        let told = transition(&knowing("TIER_1K"), &change, now, 9, false);
         assert!(matches!(told, Transition::News(_, Detail::Quality(told)) if told == sent));
     }
 
@@ -197,7 +204,7 @@ mod tests {
         let upgrade = |value, time| change(quality("UPGRADE", "TIER_10K", "", ""), value, time);
         let (state, _) = news(&NumberState::default(), &upgrade(1, Some(NOW)));
         let resent = |state: &NumberState, change: &Change| {
-            matches!(transition(state, change, now, true), Transition::Resent(_))
+            matches!(transition(state, change, now, 1, true), Transition::Resent(..))
         };
         assert!(resent(&state, &upgrade(1, Some(NOW + 1))));
         assert!(resent(&state, &upgrade(1, Some(NOW + RESEND_SECONDS))));
@@ -215,7 +222,7 @@ mod tests {
             Change { field: "account_update".into(), ..change(quality("X", "", "", ""), 9, Some(NOW)) };
         let (state, _) = news(&NumberState::default(), &upgrade(NOW));
         let (state, _) = news(&state, &other);
-        assert!(matches!(transition(&state, &upgrade(NOW + 5), now, true), Transition::Resent(_)));
+        assert!(matches!(transition(&state, &upgrade(NOW + 5), now, 1, true), Transition::Resent(..)));
     }
 
     #[test]

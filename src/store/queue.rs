@@ -93,7 +93,7 @@ pub struct Publication {
     pub now: Timestamp,
     /// For whom.
     pub account: AccountId,
-    /// What it says; its `time` may be `None`: then now.
+    /// What it says; it is always news, so its `time` is not looked at.
     pub change: Change,
     /// When what it tells happened, if said.
     pub timestamp: Option<Timestamp>,

@@ -178,3 +178,109 @@ impl From<rusqlite::Error> for Error {
         Self::new(kind, format!("the store failed: {error}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use rusqlite::Connection;
+    use uuid::Uuid;
+
+    use super::connection::READERS;
+    use super::*;
+    use crate::model::account::Account;
+    use crate::model::id::AccountId;
+    use crate::store::{Catalog, ErrorKind};
+
+    /// A directory of its own, removed in the end.
+    struct Home(PathBuf);
+
+    impl Home {
+        fn new(name: &str) -> Self {
+            let home = std::env::temp_dir().join(format!("bellwether-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&home).unwrap();
+            Self(home)
+        }
+
+        fn store(&self, mode: Mode) -> Sqlite {
+            let options = Options { path: self.0.join("store.db"), lease_ms: 1_000, queue: 9, mode };
+            let (handover, now) = (Arc::new(Handover::new(1, 1)), Timestamp::default());
+            Sqlite::open(&options, handover, Faults::none(), Metrics::new(), now).unwrap()
+        }
+    }
+
+    impl Drop for Home {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// What durability rests on, as this connection has it.
+    fn settings(sql: &Connection) -> rusqlite::Result<(String, i64, i64)> {
+        let read = |name| sql.pragma_query_value(None, name, |row| row.get(0));
+        let mode = sql.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        Ok((mode, read("synchronous")?, read("foreign_keys")?))
+    }
+
+    #[tokio::test]
+    async fn fault_11_every_connection_has_the_settings_that_durability_rests_on() {
+        assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
+        let home = Home::new("settings");
+        let store = home.store(Mode::Threads);
+        let durable = ("wal".to_owned(), 2, 1);
+        assert_eq!(store.write(|turn| settings(turn.sql)).await.unwrap(), durable);
+        // Each waits for the others: no two share a connection.
+        let all_there = Arc::new(Barrier::new(READERS));
+        let readers: Vec<_> = (0..READERS)
+            .map(|_| {
+                let all_there = Arc::clone(&all_there);
+                tokio::spawn(store.read(move |sql| {
+                    all_there.wait();
+                    Ok(settings(sql)?)
+                }))
+            })
+            .collect();
+        for reader in readers {
+            assert_eq!(reader.await.unwrap().unwrap(), durable);
+        }
+    }
+
+    fn account() -> Account {
+        let id = AccountId::new(Uuid::from_u128(1));
+        Account { id, name: "Acme".into(), chat_apps: true, created_at: Timestamp::default() }
+    }
+
+    /// Writes a megabyte, apart. SQLite answers a full disk by rolling back all
+    /// of the transaction, savepoints included.
+    fn write_much(store: &Sqlite) -> Reply<usize> {
+        store.write_apart(|turn| {
+            Ok(turn.sql.execute(
+                "INSERT INTO unparsed (app, received_at, reason, raw) VALUES ('', 0, '', zeroblob(1 << 20))",
+                [],
+            )?)
+        })
+    }
+
+    /// Lets the database grow by so many pages from here.
+    async fn allow_pages(store: &Sqlite, more: i64) {
+        let set = store.write(move |turn| {
+            let pages: i64 = turn.sql.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            turn.sql.pragma_update_and_check(None, "max_page_count", pages + more, |_| Ok(()))
+        });
+        set.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_an_answer_for_the_whole_group_and_the_writer_goes_on() {
+        let home = Home::new("full");
+        let store = home.store(Mode::Inline);
+        allow_pages(&store, 0).await;
+        let (first, second) = tokio::join!(store.put_account(account()), write_much(&store));
+        assert_eq!((first.unwrap_err().kind, second.unwrap_err().kind), (ErrorKind::Full, ErrorKind::Full));
+        assert_eq!(store.accounts(None, 9).await.unwrap().items, []);
+        assert!(!*store.failed().borrow());
+        allow_pages(&store, 1_000).await;
+        assert!(store.put_account(account()).await.unwrap());
+        assert_eq!(write_much(&store).await.unwrap(), 1);
+    }
+}

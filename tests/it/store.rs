@@ -1,18 +1,24 @@
 //! The store's contract: what every store must do, told through the port. The
 //! backend is made in one place, [`Bench::open`].
 
+mod accept;
+mod commit;
 mod control;
 mod deliveries;
+mod lease;
 mod listing;
+mod opening;
+mod publish;
 mod replays;
+mod retention;
 mod webhooks;
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bellwether::env::Faults;
+use bellwether::env::{Fault, Faults, Point};
 use bellwether::model::account::{Account, BusinessAccount};
 use bellwether::model::attempt::{Attempt, Outcome, OutcomeClass};
 use bellwether::model::change::{Change, Detail, QUALITY_FIELD, Quality};
@@ -21,10 +27,10 @@ use bellwether::model::id::{AccountId, DeliveryId, WebhookId};
 use bellwether::model::number::Subject;
 use bellwether::model::time::Timestamp;
 use bellwether::model::webhook::{Authorization, Scope, Webhook, WebhookType};
-use bellwether::store::catalog::{DeliveryQuery, EventQuery};
+use bellwether::store::catalog::{DeliveryQuery, EventQuery, EventRow};
 use bellwether::store::queue::{Batch, Claimed, Item, Receipt, Settled, Settlement, Want};
 use bellwether::store::sqlite::{Mode, Options, Sqlite};
-use bellwether::store::{Handover, Store};
+use bellwether::store::{Error, Handover, Store};
 use bellwether::telemetry::Metrics;
 use uuid::Uuid;
 
@@ -33,61 +39,116 @@ const ACME: u128 = 0xacce;
 /// Its business account.
 const WABA: &str = "102290129340398";
 
-/// A store in a directory of its own, removed in the end.
-struct Bench {
-    store: Arc<dyn Store>,
-    handover: Arc<Handover>,
-    home: PathBuf,
-}
+/// How long a lease lasts.
+const LEASE_MS: i64 = 60_000;
 
-impl Drop for Bench {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.home);
-    }
-}
+/// A directory of its own, removed in the end.
+struct Home(PathBuf);
 
-impl Bench {
-    /// An empty store.
+impl Home {
     fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("bellwether-store-{}-{count}", std::process::id());
         let home = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&home).unwrap();
-        let handover = Arc::new(Handover::new(10_000, 10_000));
-        let store = Self::open(&home, &handover);
-        Self { store, handover, home }
+        Self(home)
     }
 
-    fn open(home: &std::path::Path, handover: &Arc<Handover>) -> Arc<dyn Store> {
-        let options =
-            Options { path: home.join("store.db"), lease_ms: 60_000, queue: 1_000, mode: Mode::Inline };
-        let store = Sqlite::open(&options, Arc::clone(handover), Faults::none(), Metrics::new(), at(0));
-        Arc::new(store.unwrap())
+    fn database(&self) -> PathBuf {
+        self.0.join("store.db")
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A store in a directory of its own.
+struct Bench {
+    store: Arc<dyn Store>,
+    handover: Arc<Handover>,
+    breaks: Arc<Mutex<Option<Point>>>,
+    home: Home,
+}
+
+impl Bench {
+    /// An empty store.
+    fn new() -> Self {
+        Self::with_room(10_000, 10_000)
+    }
+
+    /// An empty store before a handover of that room.
+    fn with_room(capacity: usize, per_webhook: usize) -> Self {
+        Self::open(Home::new(), Arc::new(Handover::new(capacity, per_webhook)), 0)
+    }
+
+    fn open(home: Home, handover: Arc<Handover>, ms: i64) -> Self {
+        let breaks = Arc::new(Mutex::new(None));
+        let planned = Arc::clone(&breaks);
+        let faults = Faults::planned(move |point| {
+            planned.lock().unwrap().take_if(|planned| *planned == point).map(|_| Fault::Error)
+        });
+        let store = open(&home.database(), &handover, faults, ms).unwrap();
+        Self { store: Arc::new(store), handover, breaks, home }
+    }
+
+    /// Ends the store without a word, and opens it again at `ms`.
+    async fn reopened(self, ms: i64) -> Self {
+        drop(self.store);
+        // The writer's task sees that nobody is left, and ends.
+        tokio::task::yield_now().await;
+        Self::open(self.home, Arc::new(Handover::new(10_000, 10_000)), ms)
+    }
+
+    /// Has the next commit break at `point`, once.
+    fn break_once(&self, point: Point) {
+        *self.breaks.lock().unwrap() = Some(point);
+    }
+
+    /// Runs SQL behind the store's back.
+    fn meddle(&self, sql: &str) {
+        rusqlite::Connection::open(self.home.database()).unwrap().execute_batch(sql).unwrap();
+    }
+
+    /// How many places of the handover are taken.
+    fn places(&self) -> usize {
+        self.handover.depth().0
+    }
+
+    /// What was handed over meanwhile.
+    fn ready(&self) -> Vec<Claimed> {
+        self.handover.take().ready.into()
     }
 
     /// A store that knows an account, its business account and, with `*` for
     /// business-management updates, webhook 1.
     async fn with_webhook() -> Self {
-        let bench = Self::with_account().await;
+        Self::new().and_webhook().await
+    }
+
+    async fn and_webhook(self) -> Self {
+        let bench = self.and_account().await;
         bench.store.put_webhooks(vec![webhook(1, "*")]).await.unwrap();
         bench
     }
 
     /// A store that knows an account and its business account.
     async fn with_account() -> Self {
-        let bench = Self::new();
-        assert!(bench.store.put_account(account(ACME)).await.unwrap());
-        assert!(bench.store.put_business_account(business_account(WABA)).await.unwrap());
-        bench
+        Self::new().and_account().await
+    }
+
+    async fn and_account(self) -> Self {
+        assert!(self.store.put_account(account(ACME)).await.unwrap());
+        assert!(self.store.put_business_account(business_account(WABA)).await.unwrap());
+        self
     }
 
     /// Accepts changes at `ms`.
     async fn accept(&self, ms: i64, changes: Vec<Change>) -> Receipt {
-        let items = changes.into_iter().map(Item::Change).collect();
-        let app = "meta".to_owned();
-        let batch = Batch { now: at(ms), app, items, random: 7, fill_limits: true };
-        self.store.accept(batch).await.unwrap()
+        self.store.accept(batch(ms, changes.into_iter().map(Item::Change))).await.unwrap()
     }
 
     /// Accepts one change of each number, each at its own millisecond from `ms`.
@@ -105,7 +166,7 @@ impl Bench {
         let wants = due.into_keys().map(|webhook| Want { webhook, room: 10_000 }).collect();
         self.store.claim(wants, at(ms)).await.unwrap();
         self.handover.close();
-        self.handover.take().ready.into()
+        self.ready()
     }
 
     /// Settles an attempt made at `ms`.
@@ -146,6 +207,13 @@ impl Bench {
         }
     }
 
+    /// The account's events, oldest first.
+    async fn events(&self) -> Vec<EventRow> {
+        let page = self.store.events(events_of(ACME)).await.unwrap();
+        assert_eq!(page.next, None);
+        page.items.into_iter().rev().collect()
+    }
+
     async fn deliveries(&self, query: DeliveryQuery) -> Vec<Delivery> {
         let page = self.store.deliveries(query).await.unwrap();
         assert_eq!(page.next, None);
@@ -153,9 +221,19 @@ impl Bench {
     }
 }
 
+fn open(path: &Path, handover: &Arc<Handover>, faults: Faults, ms: i64) -> Result<Sqlite, Error> {
+    let options = Options { path: path.to_owned(), lease_ms: LEASE_MS, queue: 1_000, mode: Mode::Inline };
+    Sqlite::open(&options, Arc::clone(handover), faults, Metrics::new(), at(ms))
+}
+
 /// `ms` after the story begins.
 fn at(ms: i64) -> Timestamp {
     Timestamp::parse("2026-10-01T00:00:00Z").unwrap().plus(Duration::from_millis(ms.cast_unsigned()))
+}
+
+fn batch(ms: i64, items: impl IntoIterator<Item = Item>) -> Batch {
+    let items = items.into_iter().collect();
+    Batch { now: at(ms), app: "meta".to_owned(), items, random: 7, fill_limits: true }
 }
 
 fn account_id(number: u128) -> AccountId {

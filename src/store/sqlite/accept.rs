@@ -233,20 +233,20 @@ pub(super) fn keep_event(
     subject: &Subject,
     route: &Route,
 ) -> rusqlite::Result<Option<EventId>> {
-    let (state, last_event) = number_state(turn, route.account, subject)?;
-    let (next, detail) = match transition(&state, change, origin.now, origin.fill_limits) {
-        Transition::Resent(next) => {
-            put_number(turn, route.account, subject, &next, last_event)?;
+    let state = number_state(turn, route.account, subject)?;
+    let position = turn.memory.last_position + 1;
+    let (next, detail) = match transition(&state, change, origin.now, position, origin.fill_limits) {
+        Transition::Resent(next, event) => {
+            put_number(turn, route.account, subject, &next)?;
             let mut note =
                 turn.sql.prepare_cached("UPDATE events SET resends = resends + 1 WHERE position = ?1")?;
-            note.execute([last_event])?;
+            note.execute([event])?;
             return Ok(None);
         }
         Transition::News(next, detail) => (next, detail),
     };
-    let position = turn.memory.last_position + 1;
     let id = EventId::new(origin.now, position, origin.random);
-    let number = put_number(turn, route.account, subject, &next, position)?;
+    let number = put_number(turn, route.account, subject, &next)?;
     let envelope = Envelope {
         id,
         timestamp: origin.timestamp,
@@ -301,7 +301,7 @@ fn owe(
         let head = !lane_is_taken(turn, event.account, lane)?;
         let mut token = 0;
         let mut due_at = head.then_some(origin.now);
-        if head && turn.handover.reserve(webhook) {
+        if head && turn.reserve(webhook) {
             let lease = turn.lease(origin.now);
             (token, due_at) = (lease.token, Some(lease.until));
             turn.hand_over(Claimed {
@@ -337,25 +337,20 @@ fn lane_is_taken(turn: &Turn<'_>, account: AccountKey, lane: Lane) -> rusqlite::
     select.exists((account.0, lane.webhook.0, lane.number.0))
 }
 
-/// What is known of a subject, and the position of its last event.
-fn number_state(
-    turn: &Turn<'_>,
-    account: AccountKey,
-    subject: &Subject,
-) -> rusqlite::Result<(NumberState, i64)> {
+/// What is known of a subject.
+fn number_state(turn: &Turn<'_>, account: AccountKey, subject: &Subject) -> rusqlite::Result<NumberState> {
     let mut select = turn.sql.prepare_cached(
-        "SELECT sequence, limit_value, limit_since, latest, last_event FROM numbers \
+        "SELECT sequence, limit_value, limit_since, latest FROM numbers \
          WHERE account = ?1 AND subject = ?2",
     )?;
     let found = select.query_row((account.0, subject.as_str()), |row| {
         let limit: Option<String> = row.get(1)?;
         let since: Option<i64> = row.get(2)?;
-        let state = NumberState {
+        Ok(NumberState {
             sequence: row.get(0)?,
             limit: limit.zip(since.map(Timestamp::from_ms)),
             latest: decode_latest(row.get_ref(3)?.as_blob()?),
-        };
-        Ok((state, row.get(4)?))
+        })
     });
     Ok(found.optional()?.unwrap_or_default())
 }
@@ -365,12 +360,11 @@ fn put_number(
     account: AccountKey,
     subject: &Subject,
     state: &NumberState,
-    last_event: i64,
 ) -> rusqlite::Result<NumberKey> {
     let mut upsert = turn.sql.prepare_cached(
-        "INSERT INTO numbers (account, subject, sequence, limit_value, limit_since, latest, last_event) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (account, subject) DO UPDATE SET \
-         sequence = ?3, limit_value = ?4, limit_since = ?5, latest = ?6, last_event = ?7 \
+        "INSERT INTO numbers (account, subject, sequence, limit_value, limit_since, latest) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (account, subject) DO UPDATE SET \
+         sequence = ?3, limit_value = ?4, limit_since = ?5, latest = ?6 \
          RETURNING key",
     )?;
     let limit = state.limit.as_ref();
@@ -382,22 +376,22 @@ fn put_number(
             limit.map(|(value, _)| value),
             limit.map(|(_, since)| since.ms()),
             encode_latest(&state.latest),
-            last_event,
         ),
         |row| row.get(0).map(NumberKey),
     )
 }
 
 /// The last changes as one value: for each, the field's length and name, the
-/// fingerprint, and the time in eight bytes.
+/// fingerprint, then the time and the event's position in eight bytes each.
 fn encode_latest(latest: &[Latest]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(latest.len() * 64);
-    for Latest { field, fingerprint, time } in latest {
+    for Latest { field, fingerprint, time, event } in latest {
         let name = &field.as_bytes()[..field.len().min(usize::from(u8::MAX))];
         bytes.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
         bytes.extend_from_slice(name);
         bytes.extend_from_slice(fingerprint);
         bytes.extend_from_slice(&time.to_be_bytes());
+        bytes.extend_from_slice(&event.to_be_bytes());
     }
     bytes
 }
@@ -408,9 +402,11 @@ fn decode_latest(mut bytes: &[u8]) -> Vec<Latest> {
         && let Some((name, rest)) = rest.split_at_checked(usize::from(length))
         && let Some((fingerprint, rest)) = rest.split_first_chunk::<16>()
         && let Some((time, rest)) = rest.split_first_chunk::<8>()
+        && let Some((event, rest)) = rest.split_first_chunk::<8>()
     {
         let field = String::from_utf8_lossy(name).into_owned();
-        latest.push(Latest { field, fingerprint: *fingerprint, time: i64::from_be_bytes(*time) });
+        let (time, event) = (i64::from_be_bytes(*time), i64::from_be_bytes(*event));
+        latest.push(Latest { field, fingerprint: *fingerprint, time, event });
         bytes = rest;
     }
     latest

@@ -24,7 +24,7 @@ pub(super) fn claim(
         return Ok((want.webhook, None));
     }
     for (delivery, lease) in due(turn, want, now)? {
-        if !turn.handover.reserve(want.webhook) {
+        if !turn.reserve(want.webhook) {
             break;
         }
         if lease != 0 {
@@ -35,7 +35,8 @@ pub(super) fn claim(
     Ok((want.webhook, next_due(turn, want.webhook)?))
 }
 
-fn is_enabled(turn: &Turn<'_>, webhook: WebhookKey) -> rusqlite::Result<bool> {
+/// Whether anything may go to the webhook.
+pub(super) fn is_enabled(turn: &Turn<'_>, webhook: WebhookKey) -> rusqlite::Result<bool> {
     let mut select = turn
         .sql
         .prepare_cached("SELECT 1 FROM webhooks WHERE key = ?1 AND enabled = 1 AND deleted_at IS NULL")?;

@@ -1,10 +1,12 @@
 //! Connections, and what must hold before one is used.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::Semaphore;
 
 use super::Mode;
@@ -18,6 +20,9 @@ const APPLICATION_ID: i64 = 0x4245_4c4c;
 
 /// SQLite before this can lose committed data in WAL mode.
 const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// Files for their owner alone: they hold what customers are told.
+const OWN: u32 = 0o600;
 
 /// Prepared statements kept per connection.
 const STATEMENTS: usize = 128;
@@ -36,18 +41,47 @@ pub(super) fn open_writer(path: &Path) -> Result<(Connection, File), Error> {
         )));
     }
     let lock = lock(path)?;
+    make(path)?;
     let mut connection = Connection::open(path).map_err(|error| cannot_open(path, &error))?;
-    prepare(&connection, path)?;
+    // Before anything is set: preparing would change a file of somebody else's.
     check_ours(&connection, path)?;
+    prepare(&connection, path)?;
     migrate(&mut connection, path)?;
     Ok((connection, lock))
 }
 
 fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => not_ours(path),
+        Some(ErrorCode::DatabaseCorrupt) => unusable(format!(
+            "the store {} is damaged: {error}; hint: keep a copy of the file and restore a backup",
+            path.display()
+        )),
+        _ => cannot("open the store", path, error),
+    }
+}
+
+fn cannot(do_what: &str, path: &Path, error: &dyn std::error::Error) -> Error {
     unusable(format!(
-        "cannot open the store {}: {error}; hint: check that its directory exists and that this user may write there",
+        "cannot {do_what} {}: {error}; hint: check that its directory exists and that this user may write there",
         path.display()
     ))
+}
+
+fn not_ours(path: &Path) -> Error {
+    unusable(format!("{} is not a Bellwether store; hint: give store.url another path", path.display()))
+}
+
+/// Makes the database file, if there is none, for this user alone: SQLite gives
+/// its WAL the same mode. One that is there is not opened, since closing it
+/// would drop locks that SQLite holds in this process.
+fn make(path: &Path) -> Result<(), Error> {
+    match File::options().create_new(true).write(true).mode(OWN).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(cannot("create the store", path, &error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `path` with `suffix` after its name.
@@ -59,15 +93,20 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 fn lock(path: &Path) -> Result<File, Error> {
     let lock_path = beside(path, ".lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(|error| {
-        unusable(format!(
-            "cannot create {}: {error}; hint: check that its directory exists and that this user may write there",
-            lock_path.display()
-        ))
-    })?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(OWN)
+        .open(&lock_path)
+        .map_err(|error| cannot("create", &lock_path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(_) => Err(unusable(format!(
+        Err(TryLockError::Error(error)) => Err(unusable(format!(
+            "cannot lock {}: {error}; hint: the store needs a local file system",
+            lock_path.display()
+        ))),
+        Err(TryLockError::WouldBlock) => Err(unusable(format!(
             "the store {} is in use by another process; hint: stop that one first, one store serves one process",
             path.display()
         ))),
@@ -111,20 +150,19 @@ fn check_settings(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-fn integer(connection: &Connection, pragma: &str) -> Result<i64, Error> {
-    Ok(connection.pragma_query_value(None, pragma, |row| row.get(0))?)
+fn integer(connection: &Connection, pragma: &str) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, pragma, |row| row.get(0))
 }
 
 fn check_ours(connection: &Connection, path: &Path) -> Result<(), Error> {
-    let id = integer(connection, "application_id")?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let read = || -> rusqlite::Result<(i64, i64, i64)> {
+        let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok((integer(connection, "application_id")?, integer(connection, "user_version")?, tables))
+    };
+    let (id, version, tables) = read().map_err(|error| cannot_open(path, &error))?;
     if id != APPLICATION_ID && (id != 0 || tables > 0) {
-        return Err(unusable(format!(
-            "{} is not a Bellwether store; hint: give store.url another path",
-            path.display()
-        )));
+        return Err(not_ours(path));
     }
-    let version = integer(connection, "user_version")?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if version > known {
         return Err(unusable(format!(
@@ -165,21 +203,31 @@ pub fn inspect(path: &Path) -> Result<(), Problem> {
     if !path.exists() {
         return Err(Problem::Missing);
     }
-    let look = || -> Result<String, Error> {
-        let connection = open_reader(path)?;
-        check_ours(&connection, path)?;
-        Ok(connection.pragma_query_value(None, "quick_check", |row| row.get(0))?)
-    };
-    match look() {
+    let unusable = |error: Error| Problem::Unusable(error.message);
+    let connection = open_to_read(path).map_err(unusable)?;
+    // First, because in a damaged file anything may fail.
+    let verdict: rusqlite::Result<String> =
+        connection.pragma_query_value(None, "quick_check", |row| row.get(0));
+    if let Err(error) = &verdict
+        && error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+    {
+        return Err(Problem::Damaged(error.to_string()));
+    }
+    check_ours(&connection, path).map_err(unusable)?;
+    match verdict {
         Ok(verdict) if verdict == "ok" => Ok(()),
         Ok(verdict) => Err(Problem::Damaged(verdict)),
-        Err(error) => Err(Problem::Unusable(error.to_string())),
+        Err(error) => Err(unusable(cannot_open(path, &error))),
     }
 }
 
-fn open_reader(path: &Path) -> Result<Connection, Error> {
+fn open_to_read(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))?;
+    Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))
+}
+
+fn open_reader(path: &Path) -> Result<Connection, Error> {
+    let connection = open_to_read(path)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "busy_timeout", 5_000)?;
     connection.pragma_update(None, "query_only", true)?;
@@ -190,7 +238,7 @@ fn open_reader(path: &Path) -> Result<Connection, Error> {
 }
 
 /// At most so many queries run at a time; others wait their turn.
-const READERS: usize = 4;
+pub(super) const READERS: usize = 4;
 
 /// A few read-only connections.
 pub(super) struct Readers {

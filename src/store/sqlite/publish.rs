@@ -4,6 +4,7 @@ use rusqlite::OptionalExtension;
 
 use super::accept::{Origin, Route, find_route, keep_event};
 use super::writer::Turn;
+use crate::model::change::Change;
 use crate::model::id::{AccountKey, EventId, WebhookId, WebhookKey};
 use crate::model::number::Subject;
 use crate::store::queue::{Audience, Publication, Published, Waiting};
@@ -50,7 +51,9 @@ pub(super) fn publish(turn: &mut Turn<'_>, publication: &Publication) -> rusqlit
         test: matches!(publication.audience, Audience::Test(_)),
         fill_limits: publication.fill_limits,
     };
-    let id = keep_event(turn, &origin, &publication.change, &subject, &route)?
+    // What an account publishes is news, even the latest value again.
+    let change = Change { time: None, ..publication.change.clone() };
+    let id = keep_event(turn, &origin, &change, &subject, &route)?
         .expect("a change without a time is never a resend");
     remember(turn, account, publication, id)?;
     Ok(Published::Accepted(id))

@@ -83,15 +83,15 @@ fn retire_rest(turn: &mut Turn<'_>, retention: Retention) -> rusqlite::Result<bo
     let unparsed = sql
         .prepare_cached(
             "DELETE FROM unparsed WHERE row IN \
-             (SELECT row FROM unparsed WHERE row < (SELECT coalesce(min(row), 0) + ?2 FROM unparsed) \
-              AND received_at < ?1)",
+             (SELECT row FROM (SELECT row, received_at FROM unparsed ORDER BY row LIMIT ?2) \
+              WHERE received_at < ?1)",
         )?
         .execute((events_before, step))?;
     let unrouted = sql
         .prepare_cached(
             "DELETE FROM unrouted WHERE row IN \
-             (SELECT row FROM unrouted WHERE row < (SELECT coalesce(min(row), 0) + ?2 FROM unrouted) \
-              AND received_at < ?1)",
+             (SELECT row FROM (SELECT row, received_at FROM unrouted ORDER BY row LIMIT ?2) \
+              WHERE received_at < ?1)",
         )?
         .execute((events_before, step))?;
     sql.prepare_cached("DELETE FROM replays WHERE state <> 0 AND created_at < ?1")?

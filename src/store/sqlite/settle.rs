@@ -2,7 +2,7 @@
 
 use rusqlite::OptionalExtension;
 
-use super::claim::lease_out;
+use super::claim::{is_enabled, lease_out};
 use super::writer::Turn;
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{DeliveryState, Lane};
@@ -20,13 +20,18 @@ pub(super) fn settle(turn: &mut Turn<'_>, settlement: &Settlement) -> rusqlite::
         keep_attempt(turn, settlement.delivery, &settlement.attempt)?;
     }
     if settlement.state == DeliveryState::Pending {
-        let next_at = settlement.attempt.next_at.unwrap_or(settlement.now);
-        turn.note_due(settlement.lane.webhook, next_at);
+        turn.note_due(settlement.lane.webhook, due_next(settlement));
     } else {
         turn.count_settled(settlement.state);
         promote(turn, account, settlement.lane, settlement.now)?;
     }
     Ok(Settled::Recorded)
+}
+
+/// When a delivery that is still pending is due. One without a time would never
+/// be found again.
+fn due_next(settlement: &Settlement) -> Timestamp {
+    settlement.attempt.next_at.unwrap_or(settlement.now)
 }
 
 /// Changes the delivery's row; `None` if the lease had gone.
@@ -48,7 +53,7 @@ fn update(turn: &Turn<'_>, settlement: &Settlement) -> rusqlite::Result<Option<A
         "UPDATE deliveries SET state = ?3, due_at = ?4, lease = 0, attempts = ?5 \
          WHERE id = ?1 AND lease = ?2 AND state = 0 RETURNING account",
     )?;
-    let due_at = (*state == DeliveryState::Pending).then_some(attempt.next_at).flatten().map(Timestamp::ms);
+    let due_at = (*state == DeliveryState::Pending).then(|| due_next(settlement).ms());
     update.query_row((delivery.0, lease.token, state.code(), due_at, attempt.number), account).optional()
 }
 
@@ -73,7 +78,8 @@ fn keep_attempt(turn: &Turn<'_>, delivery: DeliveryId, attempt: &Attempt) -> rus
 }
 
 /// The lane's head has gone: the next in line takes its place, and goes out at
-/// once if the dispatcher has room.
+/// once if the dispatcher has room. A disabled webhook's is held, as a claim
+/// would hold it.
 pub(super) fn promote(
     turn: &mut Turn<'_>,
     account: AccountKey,
@@ -87,7 +93,7 @@ pub(super) fn promote(
     let next = select.query_row((account.0, lane.webhook.0, lane.number.0), |row| row.get(0)).optional()?;
     drop(select);
     let Some(next) = next.map(DeliveryId) else { return Ok(()) };
-    if turn.handover.reserve(lane.webhook) {
+    if is_enabled(turn, lane.webhook)? && turn.reserve(lane.webhook) {
         return lease_out(turn, next, now);
     }
     turn.sql

@@ -63,7 +63,7 @@ pub(super) struct Memory {
 pub(super) struct Turn<'a> {
     pub(super) sql: &'a Transaction<'a>,
     pub(super) memory: &'a mut Memory,
-    pub(super) handover: &'a Handover,
+    handover: &'a Handover,
     lease_ms: i64,
     effects: Effects,
 }
@@ -71,6 +71,8 @@ pub(super) struct Turn<'a> {
 /// What a commit sets off.
 #[derive(Default)]
 struct Effects {
+    /// A place for each delivery that is handed over.
+    places: Vec<WebhookKey>,
     ready: Vec<Claimed>,
     due: Vec<(WebhookKey, Timestamp)>,
     changed: Vec<WebhookKey>,
@@ -160,7 +162,7 @@ impl State {
         match ended {
             Ok(said) => Ok((effects, said)),
             Err(error) => {
-                effects.ready.iter().for_each(|claimed| self.handover.free(claimed.lane.webhook));
+                effects.give_back(&self.handover);
                 Err(error)
             }
         }
@@ -220,6 +222,16 @@ impl Turn<'_> {
         self.memory.last_token += 1;
         let until = Timestamp::from_ms(now.ms() + self.lease_ms);
         crate::store::queue::Lease { token: self.memory.last_token, until }
+    }
+
+    /// Takes a place in the handover, to be filled by [`Turn::hand_over`]; false
+    /// if there is none. It is given back if this does not become durable.
+    pub(super) fn reserve(&mut self, webhook: WebhookKey) -> bool {
+        let there = self.handover.reserve(webhook);
+        if there {
+            self.effects.places.push(webhook);
+        }
+        there
     }
 
     /// Goes to the dispatcher once this is durable; its place is reserved.
@@ -303,18 +315,25 @@ impl Handle {
             }
             let effects = std::mem::take(&mut turn.effects);
             let done = work(turn);
+            let own = std::mem::replace(&mut turn.effects, effects);
+            if let (Err(error), true) = (&done, turn.sql.is_autocommit()) {
+                // A full disk may have rolled the whole group back already.
+                own.give_back(turn.handover);
+                let error = Error::new(error.kind, error.message.clone());
+                return Err(Unanswered { error, answer: answer::<T>(reply, Err(None)) });
+            }
             let end = if done.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
             if let Err(error) = turn.sql.execute_batch(end) {
+                own.give_back(turn.handover);
                 return Err(fail(error, reply));
             }
-            let own = std::mem::replace(&mut turn.effects, effects);
             match done {
                 Ok(value) => {
                     turn.effects.add(own);
                     Ok(answer(reply, Ok(value)))
                 }
                 Err(error) => {
-                    own.ready.iter().for_each(|claimed| turn.handover.free(claimed.lane.webhook));
+                    own.give_back(turn.handover);
                     turn.memory.routes.clear();
                     Ok(answer(reply, Err(Some(error))))
                 }
@@ -347,7 +366,13 @@ impl Handle {
 }
 
 impl Effects {
+    /// Gives the places back of what does not become durable.
+    fn give_back(&self, handover: &Handover) {
+        self.places.iter().for_each(|webhook| handover.free(*webhook));
+    }
+
     fn add(&mut self, other: Self) {
+        self.places.extend(other.places);
         self.ready.extend(other.ready);
         self.due.extend(other.due);
         self.changed.extend(other.changed);
