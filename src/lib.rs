@@ -6,7 +6,6 @@
 //! this list, and a test holds that (`tests/it/tidy.rs`).
 //!
 //! Pure: no async, no clock, no randomness, no I/O.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may stop at the first surprise"))]
 
 pub mod model;
 pub mod policy;
@@ -20,12 +19,14 @@ pub mod telemetry;
 pub mod transport;
 
 // The service.
-pub mod api;
 pub mod dispatch;
 pub mod intake;
 pub mod server;
 
+pub mod api;
+
 // The program.
-pub mod cli;
 pub mod config;
 pub mod node;
+
+pub mod cli;

@@ -8,4 +8,5 @@ mod server;
 mod sim;
 mod store;
 mod support;
+mod tidy;
 mod transport;

@@ -1,0 +1,90 @@
+//! Words that stay out of the repository: what only insiders could look up,
+//! and what would tie a build to somebody's machine.
+
+use super::{Complaints, complaint, files, none, root};
+
+/// A word, in lower case and split so that this file does not hold it.
+const WORDS: [(&str, &str); 8] = [
+    (concat!("sess", "ion"), "every request shows its key: there are none; say what is meant"),
+    (concat!("crates", ".io"), REGISTRY),
+    (concat!("npmjs", ".com"), REGISTRY),
+    (concat!("npmjs", ".org"), REGISTRY),
+    (concat!("pypi", ".org"), REGISTRY),
+    (concat!("pythonhosted", ".org"), REGISTRY),
+    (concat!("golang", ".org"), REGISTRY),
+    (concat!("maven", ".org"), REGISTRY),
+];
+
+const REGISTRY: &str = "where packages come from is the builder's configuration (and Cargo.lock's)";
+
+const NUMBER: &str = "a number of a list elsewhere: write down what it says";
+
+/// Where others wrote.
+const NOT_OURS: [&str; 4] = ["Cargo.lock", "assets/vendor/", "tests/samples/", "LICENSE-"];
+
+fn check(file: &str, text: &str) -> Complaints {
+    let mut complaints = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let lower = line.to_lowercase();
+        for (word, why) in WORDS {
+            if whole_word(&lower, word) {
+                complaints.push(complaint(file, at + 1, &format!("`{word}`: {why}")));
+            }
+        }
+        // In styles and pages, `#` is a colour or an anchor.
+        let page = [".html", ".css", ".js", ".svg"].iter().any(|end| file.ends_with(end));
+        if !page && names_issue(&lower) {
+            complaints.push(complaint(file, at + 1, NUMBER));
+        }
+    }
+    complaints
+}
+
+/// Whether the word, or its plural, stands alone.
+fn whole_word(line: &str, word: &str) -> bool {
+    line.match_indices(word).any(|(at, _)| {
+        let after = &line[at + word.len()..];
+        let after = after.strip_prefix('s').unwrap_or(after);
+        !line[..at].ends_with(char::is_alphanumeric) && !after.starts_with(char::is_alphanumeric)
+    })
+}
+
+/// Whether a lower-case line says a hash and a number, or the word and a number.
+fn names_issue(line: &str) -> bool {
+    let digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    let hash = line.match_indices('#').any(|(at, _)| {
+        // Not of an entity, a format or an anchor.
+        let before = line[..at].chars().next_back();
+        let alone = before.is_none_or(|before| before.is_whitespace() || "([,;`\"".contains(before));
+        alone && digit(&line[at + 1..]) && !line[at + 1..].starts_with("0x")
+    });
+    let word = concat!("iss", "ue ");
+    hash || line.match_indices(word).any(|(at, _)| digit(&line[at + word.len()..]))
+}
+
+#[test]
+fn no_line_needs_an_insider() {
+    for file in files().iter().filter(|file| !NOT_OURS.iter().any(|place| file.starts_with(place))) {
+        // What is not text has no words.
+        if let Ok(text) = std::fs::read_to_string(root().join(file)) {
+            none(&check(file, &text));
+        }
+    }
+}
+
+#[test]
+fn an_insiders_word_is_found() {
+    let found = |text: &str| check("src/a.rs", text).len();
+    let word = concat!("Sess", "ion");
+    assert_eq!(found(&format!("// as said in the {word}s before")), 1);
+    assert_eq!(found(&format!("struct {word}Cache;")), 0, "part of a name");
+    assert_eq!(found(concat!("url = \"https://index.crates", ".io/\"")), 1);
+    assert_eq!(found(concat!("// see iss", "ue 12")), 1);
+    assert_eq!(found(concat!("// fixes #", "12, and more")), 1);
+    for fine in
+        ["r#\"a\"#", "format!(\"{:#06x}\")", "a&#39;", "\"#/components/1\"", "#[test]", "the issue is old"]
+    {
+        assert_eq!(found(fine), 0, "{fine}");
+    }
+    assert_eq!(check("assets/a.css", concat!("color: #", "123456")).len(), 0);
+}
