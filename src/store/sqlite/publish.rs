@@ -2,7 +2,8 @@
 
 use rusqlite::OptionalExtension;
 
-use super::accept::{Origin, Route, find_route, keep_event};
+use super::events::{Origin, keep_event};
+use super::routes::{Route, find_route};
 use super::writer::Turn;
 use crate::model::change::Change;
 use crate::model::id::{AccountKey, EventId, WebhookId, WebhookKey};

@@ -1,0 +1,139 @@
+//! Keeping an event and what it owes.
+
+use std::sync::Arc;
+
+use super::numbers::{number_state, put_number};
+use super::routes::Route;
+use super::writer::Turn;
+use crate::model::change::Change;
+use crate::model::delivery::{DeliveryState, Lane};
+use crate::model::event::{Envelope, body, event_type};
+use crate::model::id::{AccountKey, DeliveryId, EventId, NumberKey, WebhookKey};
+use crate::model::number::Subject;
+use crate::model::time::Timestamp;
+use crate::policy::transition::{Transition, transition};
+use crate::store::queue::Claimed;
+
+/// What an event is made of besides its change.
+pub(super) struct Origin<'a> {
+    pub(super) now: Timestamp,
+    /// When what it tells happened.
+    pub(super) timestamp: Timestamp,
+    pub(super) app: Option<&'a str>,
+    pub(super) random: u32,
+    pub(super) test: bool,
+    pub(super) fill_limits: bool,
+}
+
+/// Keeps the event that `change` makes and a delivery for each of the route's
+/// webhooks; `None` if it is a resend, which is noted at the event it repeats.
+pub(super) fn keep_event(
+    turn: &mut Turn<'_>,
+    origin: &Origin<'_>,
+    change: &Change,
+    subject: &Subject,
+    route: &Route,
+) -> rusqlite::Result<Option<EventId>> {
+    let state = number_state(turn, route.account, subject)?;
+    let position = turn.memory.last_position + 1;
+    let (next, detail) = match transition(&state, change, origin.now, position, origin.fill_limits) {
+        Transition::Resent(next, event) => {
+            put_number(turn, route.account, subject, &next)?;
+            let mut note =
+                turn.sql.prepare_cached("UPDATE events SET resends = resends + 1 WHERE position = ?1")?;
+            note.execute([event])?;
+            return Ok(None);
+        }
+        Transition::News(next, detail) => (next, detail),
+    };
+    let id = EventId::new(origin.now, position, origin.random);
+    let number = put_number(turn, route.account, subject, &next)?;
+    let envelope = Envelope {
+        id,
+        timestamp: origin.timestamp,
+        business_account: &change.business_account,
+        account: route.account_id,
+    };
+    let body: Arc<[u8]> = body(envelope, &detail).into();
+    let mut insert = turn.sql.prepare_cached(
+        "INSERT INTO events (position, accepted_at, random, account, number, sequence, type, app, test, resends, body) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10)",
+    )?;
+    insert.execute((
+        position,
+        origin.now.ms(),
+        origin.random,
+        route.account.0,
+        number.0,
+        next.sequence,
+        event_type(&detail),
+        origin.app,
+        origin.test,
+        &*body,
+    ))?;
+    drop(insert);
+    turn.memory.last_position = position;
+    let event = Owed { id, position, account: route.account, number, sequence: next.sequence, body };
+    owe(turn, origin, &event, &route.webhooks)?;
+    Ok(Some(id))
+}
+
+/// An event about to be owed.
+struct Owed {
+    id: EventId,
+    position: i64,
+    account: AccountKey,
+    number: NumberKey,
+    sequence: i64,
+    body: Arc<[u8]>,
+}
+
+/// Keeps a delivery for each webhook. The head of a free lane goes straight to
+/// the dispatcher if it has room, else it is due at once; the others wait.
+fn owe(
+    turn: &mut Turn<'_>,
+    origin: &Origin<'_>,
+    event: &Owed,
+    webhooks: &[WebhookKey],
+) -> rusqlite::Result<()> {
+    for (ordinal, &webhook) in (0..).zip(webhooks) {
+        let lane = Lane { webhook, number: event.number };
+        let delivery = DeliveryId::new(event.position, ordinal);
+        let head = !lane_is_taken(turn, event.account, lane)?;
+        let mut token = 0;
+        let mut due_at = head.then_some(origin.now);
+        if head && turn.reserve(webhook) {
+            let lease = turn.lease(origin.now);
+            (token, due_at) = (lease.token, Some(lease.until));
+            turn.hand_over(Claimed {
+                delivery,
+                lease,
+                lane,
+                event: event.id,
+                sequence: event.sequence,
+                attempts: 0,
+                attempts_before: 0,
+                test: origin.test,
+                body: Arc::clone(&event.body),
+            });
+        } else if head {
+            turn.note_due(webhook, origin.now);
+        }
+        let mut insert = turn.sql.prepare_cached(
+            "INSERT INTO deliveries (id, account, webhook, number, state, due_at, lease, attempts, attempts_before) \
+             VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, 0, 0)",
+        )?;
+        let due_ms = due_at.map(Timestamp::ms);
+        insert.execute((delivery.0, event.account.0, webhook.0, event.number.0, due_ms, token))?;
+        drop(insert);
+        turn.count(DeliveryState::Pending, 1);
+    }
+    Ok(())
+}
+
+fn lane_is_taken(turn: &Turn<'_>, account: AccountKey, lane: Lane) -> rusqlite::Result<bool> {
+    let mut select = turn.sql.prepare_cached(
+        "SELECT 1 FROM deliveries WHERE account = ?1 AND webhook = ?2 AND number = ?3 AND state = 0 LIMIT 1",
+    )?;
+    select.exists((account.0, lane.webhook.0, lane.number.0))
+}

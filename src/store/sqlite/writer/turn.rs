@@ -1,0 +1,150 @@
+//! One group's transaction as its jobs see it, and what its commit sets off.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::Transaction;
+
+use crate::model::delivery::DeliveryState;
+use crate::model::id::{Position, WebhookKey};
+use crate::model::time::Timestamp;
+use crate::store::Handover;
+use crate::store::queue::{Claimed, Lease};
+use crate::store::sqlite::routes::Route;
+
+/// Routes remembered; beyond that they are forgotten and read again.
+pub(in crate::store::sqlite) const ROUTES: usize = 50_000;
+
+/// What the writer remembers between commits.
+pub(in crate::store::sqlite) struct Memory {
+    pub(in crate::store::sqlite) routes: HashMap<String, Option<Arc<Route>>>,
+    pub(in crate::store::sqlite) last_position: Position,
+    last_token: i64,
+}
+
+impl Memory {
+    /// Nothing remembered but where the store stands; `opened`: how often it was
+    /// opened, so that no lease's token is ever given again.
+    pub(super) fn new(last_position: Position, opened: i64) -> Self {
+        Self { routes: HashMap::new(), last_position, last_token: opened << 40 }
+    }
+}
+
+/// One group's transaction, and what becomes of it once it is durable.
+pub(in crate::store::sqlite) struct Turn<'a> {
+    pub(in crate::store::sqlite) sql: &'a Transaction<'a>,
+    pub(in crate::store::sqlite) memory: &'a mut Memory,
+    pub(super) handover: &'a Handover,
+    lease_ms: i64,
+    pub(super) effects: Effects,
+}
+
+/// What a commit sets off.
+#[derive(Default)]
+pub(super) struct Effects {
+    /// A place for each delivery that is handed over.
+    places: Vec<WebhookKey>,
+    pub(super) ready: Vec<Claimed>,
+    pub(super) due: Vec<(WebhookKey, Timestamp)>,
+    pub(super) changed: Vec<WebhookKey>,
+    counts: [i64; 4],
+    unrouted: i64,
+    pub(super) settled: Vec<DeliveryState>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(
+        sql: &'a Transaction<'a>,
+        memory: &'a mut Memory,
+        handover: &'a Handover,
+        lease_ms: i64,
+    ) -> Self {
+        Self { sql, memory, handover, lease_ms, effects: Effects::default() }
+    }
+
+    /// A fresh lease from `now` on.
+    pub(in crate::store::sqlite) fn lease(&mut self, now: Timestamp) -> Lease {
+        self.memory.last_token += 1;
+        let until = Timestamp::from_ms(now.ms() + self.lease_ms);
+        Lease { token: self.memory.last_token, until }
+    }
+
+    /// Takes a place in the handover, to be filled by [`Turn::hand_over`]; false
+    /// if there is none. It is given back if this does not become durable.
+    pub(in crate::store::sqlite) fn reserve(&mut self, webhook: WebhookKey) -> bool {
+        let there = self.handover.reserve(webhook);
+        if there {
+            self.effects.places.push(webhook);
+        }
+        there
+    }
+
+    /// Goes to the dispatcher once this is durable; its place is reserved.
+    pub(in crate::store::sqlite) fn hand_over(&mut self, claimed: Claimed) {
+        self.effects.ready.push(claimed);
+    }
+
+    /// The dispatcher learns that `webhook` has something due at `at`.
+    pub(in crate::store::sqlite) fn note_due(&mut self, webhook: WebhookKey, at: Timestamp) {
+        self.effects.due.push((webhook, at));
+    }
+
+    /// The dispatcher learns that `webhook` is configured anew; routes are read
+    /// again.
+    pub(in crate::store::sqlite) fn note_changed(&mut self, webhook: WebhookKey) {
+        self.effects.changed.push(webhook);
+        self.memory.routes.clear();
+    }
+
+    /// Routes are read again.
+    pub(in crate::store::sqlite) fn forget_routes(&mut self) {
+        self.memory.routes.clear();
+    }
+
+    /// So many deliveries came into `state` (or left it, below 0).
+    pub(in crate::store::sqlite) fn count(&mut self, state: DeliveryState, change: i64) {
+        self.effects.counts[usize::try_from(state.code()).unwrap_or(0)] += change;
+    }
+
+    /// A delivery left pending for `state`.
+    pub(in crate::store::sqlite) fn count_settled(&mut self, state: DeliveryState) {
+        self.count(DeliveryState::Pending, -1);
+        self.count(state, 1);
+        self.effects.settled.push(state);
+    }
+
+    /// So many changes more (or fewer) wait unrouted.
+    pub(in crate::store::sqlite) fn count_unrouted(&mut self, change: i64) {
+        self.effects.unrouted += change;
+    }
+}
+
+impl Effects {
+    /// Gives the places back of what does not become durable.
+    pub(super) fn give_back(&self, handover: &Handover) {
+        self.places.iter().for_each(|webhook| handover.free(*webhook));
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.places.extend(other.places);
+        self.ready.extend(other.ready);
+        self.due.extend(other.due);
+        self.changed.extend(other.changed);
+        self.settled.extend(other.settled);
+        self.unrouted += other.unrouted;
+        for (sum, change) in self.counts.iter_mut().zip(other.counts) {
+            *sum += change;
+        }
+    }
+
+    /// Adds what the group changed to the counts.
+    pub(super) fn count(&self, sql: &Transaction<'_>) -> rusqlite::Result<()> {
+        const NAMES: [&str; 4] = ["deliveries_0", "deliveries_1", "deliveries_2", "deliveries_3"];
+        let changes = NAMES.into_iter().zip(self.counts).chain([("unrouted", self.unrouted)]);
+        let mut update = sql.prepare_cached("UPDATE facts SET value = value + ?2 WHERE name = ?1")?;
+        for (name, change) in changes.filter(|(_, change)| *change != 0) {
+            update.execute((name, change))?;
+        }
+        Ok(())
+    }
+}
