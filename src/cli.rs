@@ -94,7 +94,7 @@ impl From<ConfigError> for Failure {
 impl From<ProcessError> for Failure {
     fn from(error: ProcessError) -> Self {
         let exit = match &error {
-            ProcessError::Config(_) => Exit::Config,
+            ProcessError::Config(_) | ProcessError::OtherKey => Exit::Config,
             ProcessError::Store(_) => Exit::Store,
             ProcessError::StoreFailed => Exit::StoreFailed,
             ProcessError::Listen { .. } => Exit::Listen,
