@@ -26,7 +26,7 @@ use crate::telemetry::{Metrics, Refused};
 pub const LARGEST_NOTIFICATION_BYTES: usize = 4 << 20;
 
 /// Bodies being read or written at once may add up to this.
-pub const BODIES_IN_MEMORY_BYTES: usize = 64 << 20;
+pub const BODIES_IN_MEMORY_BYTES: usize = 128 << 20;
 
 /// The longest challenge that is echoed.
 const LONGEST_CHALLENGE: usize = 256;
@@ -60,9 +60,6 @@ pub enum Refusal {
     /// Not signed by the app's secret.
     #[error(transparent)]
     Signature(#[from] SignatureError),
-    /// More is under way than memory is set aside for.
-    #[error("too many notifications at once; try again shortly")]
-    Busy,
     /// Not durable, or not known to be.
     #[error("the notification could not be stored; try again shortly")]
     NotStored(#[from] Error),
@@ -151,13 +148,15 @@ impl Intake {
         self.apps.get(name).ok_or_else(|| self.refuse(name, Refused::UnknownApp, Refusal::UnknownApp))
     }
 
-    /// Sets memory aside for a body of at most `bytes` before it is read.
-    pub fn make_room(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Refusal> {
-        let bytes = u32::try_from(bytes.max(1)).unwrap_or(u32::MAX);
-        self.memory.try_acquire_many(bytes).map_err(|_| {
-            self.metrics.refused(Refused::Overloaded);
-            Refusal::Busy
-        })
+    /// Whether notifications of `app` are taken at all: asked before anything is
+    /// read.
+    pub fn knows(&self, app: &str) -> Result<(), Refusal> {
+        self.app(app).map(|_| ())
+    }
+
+    /// Memory for one body, to grow as it arrives.
+    pub fn room(&self) -> Room<'_> {
+        Room { memory: &self.memory, taken: None }
     }
 
     /// Takes a notification: its raw bytes and all its `X-Hub-Signature-256`
@@ -200,24 +199,36 @@ impl Intake {
         }
     }
 
-    /// Routes what waited unrouted and can be routed now, in order; says how
-    /// many changes.
+    /// Routes some of what waited unrouted and can be routed now, in order; says
+    /// how many changes. 0: nothing is left.
     pub async fn route_waiting(&self) -> Result<u64, Error> {
-        let mut routed = 0;
-        loop {
-            let waiting = self.store.waiting(ROUTE_STEP).await?;
-            let Some(first) = waiting.first() else { return Ok(routed) };
-            let app = first.app.clone();
-            let items = waiting.iter().take_while(|change| change.app == app).map(reread).collect();
-            let receipt = self.store.accept(self.batch(&app, items)).await?;
-            self.metrics.received(&receipt);
-            let done = receipt.accepted + receipt.resent + receipt.unparsed;
-            if done == 0 {
-                // Unregistered again in between: they go on waiting.
-                return Ok(routed);
-            }
-            routed += done;
+        let waiting = self.store.waiting(ROUTE_STEP).await?;
+        let Some(first) = waiting.first() else { return Ok(0) };
+        let app = first.app.clone();
+        let items = waiting.iter().take_while(|change| change.app == app).map(reread).collect();
+        let receipt = self.store.accept(self.batch(&app, items)).await?;
+        self.metrics.received(&receipt);
+        Ok(receipt.accepted + receipt.resent + receipt.unparsed)
+    }
+}
+
+/// Memory that one body takes; given back when dropped.
+pub struct Room<'a> {
+    memory: &'a Semaphore,
+    taken: Option<SemaphorePermit<'a>>,
+}
+
+impl Room<'_> {
+    /// Takes `bytes` more; false if there are not so many left.
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let Ok(more) = self.memory.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)) else {
+            return false;
+        };
+        match &mut self.taken {
+            Some(taken) => taken.merge(more),
+            None => self.taken = Some(more),
         }
+        true
     }
 }
 

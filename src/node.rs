@@ -157,8 +157,8 @@ fn setup(
             let dispatch = handover.depth().0;
             let depths = Depths { writer: writes_waiting(), dispatch, in_flight: *in_flight.borrow() };
             Box::pin(async move {
-                let totals = store.totals(now).await.unwrap_or_default();
-                metrics.scrape(&totals, depths)
+                let totals = store.totals(now).await;
+                metrics.scrape(totals.as_ref().ok(), depths)
             })
         }),
         readiness: Arc::new(move || {

@@ -6,15 +6,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::intake::{Intake, LARGEST_NOTIFICATION_BYTES, Refusal};
-use crate::server::body::{BodyError, read};
+use crate::server::body::{BodyError, read_with_room};
 use crate::store::queue::Receipt;
 use crate::telemetry::{Metrics, Refused};
 
@@ -59,16 +59,19 @@ async fn handshake(
 }
 
 async fn notify(State(ingest): State<Ingest>, Path(app): Path<String>, request: Request<Body>) -> Response {
+    if let Err(refusal) = ingest.intake.knows(&app) {
+        return refused(&refusal);
+    }
     let (head, body) = request.into_parts();
-    let Ok(_room) = ingest.intake.make_room(announced_bytes(&head.headers)) else {
-        return refused(&Refusal::Busy);
-    };
-    let body = match read(&head.headers, body, LARGEST_NOTIFICATION_BYTES, ingest.body_timeout).await {
+    // Held until the answer: what is being written takes memory too.
+    let mut room = ingest.intake.room();
+    let admit = |bytes| room.grow(bytes);
+    let (limit, deadline) = (LARGEST_NOTIFICATION_BYTES, ingest.body_timeout);
+    let body = match read_with_room(&head.headers, body, limit, deadline, admit).await {
         Ok(body) => body,
         Err(error) => return unread(&ingest.metrics, &error),
     };
-    let signatures =
-        head.headers.get_all("x-hub-signature-256").iter().map(axum::http::HeaderValue::as_bytes);
+    let signatures = head.headers.get_all("x-hub-signature-256").iter().map(HeaderValue::as_bytes);
     match ingest.intake.receive(&app, signatures, &body).await {
         Ok(receipt) => accepted(&receipt),
         Err(refusal) => refused(&refusal),
@@ -85,21 +88,16 @@ fn accepted(receipt: &Receipt) -> Response {
     ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], told.to_string()).into_response()
 }
 
-/// How much memory the body may take: as announced, or the limit.
-fn announced_bytes(headers: &HeaderMap) -> usize {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    announced.unwrap_or(LARGEST_NOTIFICATION_BYTES).min(LARGEST_NOTIFICATION_BYTES)
-}
-
 fn unread(metrics: &Metrics, error: &BodyError) -> Response {
     let (status, reason) = match error {
         BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Refused::TooLarge),
         BodyError::Encoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Refused::Encoding),
         BodyError::Timeout => (StatusCode::REQUEST_TIMEOUT, Refused::Timeout),
         BodyError::Broken => (StatusCode::BAD_REQUEST, Refused::Timeout),
+        BodyError::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, Refused::Overloaded),
     };
     metrics.refused(reason);
-    plain(status, error.to_string())
+    later(plain(status, error.to_string()))
 }
 
 fn refused(refusal: &Refusal) -> Response {
@@ -107,11 +105,15 @@ fn refused(refusal: &Refusal) -> Response {
         Refusal::UnknownApp => StatusCode::NOT_FOUND,
         Refusal::Signature(_) => StatusCode::UNAUTHORIZED,
         Refusal::Token | Refusal::Handshake => StatusCode::FORBIDDEN,
-        Refusal::Busy | Refusal::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let mut response = plain(status, refusal.to_string());
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static("5"));
+    later(plain(status, refusal.to_string()))
+}
+
+/// A 503 says when to come back.
+fn later(mut response: Response) -> Response {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
     response
 }

@@ -27,6 +27,7 @@ impl From<BodyError> for Problem {
                 .hint("send the body as it is, without Content-Encoding"),
             BodyError::Timeout => Self::new(Code::BodyTimeout, "the body did not arrive in time"),
             BodyError::Broken => Self::new(Code::InvalidJson, "the body ended early"),
+            BodyError::NoRoom => Self::new(Code::Internal, "too much is being received at once"),
         }
     }
 }

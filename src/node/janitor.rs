@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::Phase;
 use crate::env::Clock;
@@ -29,6 +30,9 @@ const REPLAY_STEP: usize = 500;
 /// Rows a step of the store's housekeeping touches.
 const TIDY_STEP: usize = 2_000;
 
+/// After the store refused.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
 /// Without an errand.
 const ROUND: Duration = Duration::from_hours(1);
 
@@ -44,59 +48,78 @@ pub(super) struct Janitor {
 
 impl Janitor {
     pub(super) async fn run(self, mut phase: watch::Receiver<Phase>) {
-        let mut retire_at = tokio::time::Instant::now();
-        loop {
-            let next = match self.errands().await {
-                Ok(busy) => busy.then_some(REPLAY_EVERY),
-                Err(error) => {
-                    tracing::warn!(%error, "an errand failed; trying again");
-                    Some(Duration::from_secs(1))
-                }
-            };
-            if tokio::time::Instant::now() >= retire_at {
-                self.retire().await;
-                retire_at = tokio::time::Instant::now() + ROUND;
+        // Where the retention under way goes on; `None`: it rests until `next_round`.
+        let mut retiring: Option<Position> = Some(0);
+        let mut next_round = Instant::now() + ROUND;
+        while *phase.borrow_and_update() == Phase::Running {
+            let busy = self.errands().await;
+            if let Some(after) = retiring {
+                retiring = self.retire(after).await;
+            } else if Instant::now() >= next_round {
+                (retiring, next_round) = (Some(0), Instant::now() + ROUND);
             }
-            let round = tokio::time::sleep_until(retire_at);
+            let wait = match (retiring, busy) {
+                (Some(_), _) | (_, Busy::More) => BETWEEN_STEPS,
+                (None, Busy::Replaying) => REPLAY_EVERY,
+                (None, Busy::Failing) => AFTER_FAILURE,
+                (None, Busy::Idle) => next_round.saturating_duration_since(Instant::now()),
+            };
             tokio::select! {
                 biased;
-                ended = phase.wait_for(|phase| *phase != Phase::Running) => { let _ = ended; return }
+                changed = phase.changed() => if changed.is_err() { return },
                 () = self.errand.notified() => {}
-                () = tokio::time::sleep(next.unwrap_or(ROUND)) => {}
-                () = round => {}
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
-    /// Routes, tidies and replays; says whether a replay goes on.
-    async fn errands(&self) -> Result<bool, Error> {
-        while self.store.tidy(TIDY_STEP).await? {}
+    /// Does one step of each errand, so that a signal to end never waits long.
+    async fn errands(&self) -> Busy {
+        self.step().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "an errand failed; trying again");
+            Busy::Failing
+        })
+    }
+
+    async fn step(&self) -> Result<Busy, Error> {
+        let untidy = self.store.tidy(TIDY_STEP).await?;
         let routed = self.intake.route_waiting().await?;
         if routed > 0 {
             tracing::info!(changes = routed, "routed what waited for its business account");
         }
-        self.store.advance_replays(REPLAY_STEP, self.clock.now()).await
+        let replaying = self.store.advance_replays(REPLAY_STEP, self.clock.now()).await?;
+        Ok(match (untidy || routed > 0, replaying) {
+            (true, _) => Busy::More,
+            (false, true) => Busy::Replaying,
+            (false, false) => Busy::Idle,
+        })
     }
 
-    async fn retire(&self) {
-        let mut after: Position = 0;
-        loop {
-            let now = self.clock.now();
-            let retention = Retention {
-                events_before: now.minus(self.events_kept),
-                after,
-                keys_before: now.minus(KEYS_KEPT),
-                step: STEP,
-            };
-            match self.store.retire(retention).await {
-                Ok(Some(next)) => after = next,
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::warn!(%error, "retention failed; the next round tries again");
-                    return;
-                }
-            }
-            tokio::time::sleep(BETWEEN_STEPS).await;
-        }
+    /// One step of retention; says where the next begins.
+    async fn retire(&self, after: Position) -> Option<Position> {
+        let now = self.clock.now();
+        let retention = Retention {
+            events_before: now.minus(self.events_kept),
+            after,
+            keys_before: now.minus(KEYS_KEPT),
+            step: STEP,
+        };
+        self.store.retire(retention).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "retention failed; the next round tries again");
+            None
+        })
     }
+}
+
+/// What the errands left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Busy {
+    /// Nothing.
+    Idle,
+    /// More at once.
+    More,
+    /// A bulk replay goes on at its pace.
+    Replaying,
+    /// The store refused.
+    Failing,
 }

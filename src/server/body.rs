@@ -24,6 +24,9 @@ pub enum BodyError {
     /// It did not arrive in time (408).
     #[error("the body did not arrive in time")]
     Timeout,
+    /// There is no memory for what arrives (503).
+    #[error("too much is being received at once; try again shortly")]
+    NoRoom,
     /// It ended early, or is no valid body; there is nobody left to answer.
     #[error("the body ended early")]
     Broken,
@@ -41,6 +44,18 @@ pub async fn read(
     limit: usize,
     deadline: Duration,
 ) -> Result<Bytes, BodyError> {
+    read_with_room(headers, body, limit, deadline, |_| true).await
+}
+
+/// Like [`read`], asking `room` for each piece that has arrived whether there is
+/// memory for it: what is only announced takes none.
+pub async fn read_with_room(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    deadline: Duration,
+    room: impl FnMut(usize) -> bool,
+) -> Result<Bytes, BodyError> {
     if !is_plain(headers) {
         return Err(BodyError::Encoding);
     }
@@ -49,13 +64,18 @@ pub async fn read(
     if announced > limit {
         return Err(BodyError::TooLarge { limit });
     }
-    let reading = collect(body, limit, announced.min(FIRST_BYTES));
+    let reading = collect(body, limit, announced.min(FIRST_BYTES), room);
     tokio::time::timeout(deadline, reading).await.unwrap_or(Err(BodyError::Timeout))
 }
 
 /// Copies piece by piece: a list of pieces would let one-byte pieces take many
 /// times the limit.
-async fn collect(mut body: Body, limit: usize, first: usize) -> Result<Bytes, BodyError> {
+async fn collect(
+    mut body: Body,
+    limit: usize,
+    first: usize,
+    mut room: impl FnMut(usize) -> bool,
+) -> Result<Bytes, BodyError> {
     let mut bytes = BytesMut::with_capacity(first);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
@@ -63,6 +83,9 @@ async fn collect(mut body: Body, limit: usize, first: usize) -> Result<Bytes, Bo
         };
         if data.len() > limit - bytes.len() {
             return Err(BodyError::TooLarge { limit });
+        }
+        if !room(data.len()) {
+            return Err(BodyError::NoRoom);
         }
         bytes.extend_from_slice(&data);
     }

@@ -35,8 +35,8 @@ pub trait Queue: Send + Sync + 'static {
     /// starts from.
     fn schedule(&self) -> Reply<BTreeMap<WebhookKey, Timestamp>>;
 
-    /// Changes that wait for their business account, oldest first, at most
-    /// `limit`, if that business account is routable now.
+    /// Changes of one business account that waited for it and are routable now,
+    /// oldest first, at most `limit`; none, if none of any waits.
     fn waiting(&self, limit: usize) -> Reply<Vec<Waiting>>;
 
     /// Removes what is older than `retention` says, one small step; says where

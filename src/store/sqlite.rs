@@ -70,11 +70,21 @@ pub enum Mode {
     Inline,
 }
 
+/// At most so many queries of each kind run at a time; others wait their turn.
+const READERS: usize = 4;
+const LOOKUPS: usize = 2;
+const SURVEYS: usize = 1;
+
 /// An open SQLite store.
 #[derive(Clone)]
 pub struct Sqlite {
     writer: Handle,
+    /// For pages of listings.
     readers: Arc<Readers>,
+    /// For single rows that a request or an attempt waits for.
+    lookups: Arc<Readers>,
+    /// For what may look at many rows: counts and health.
+    surveys: Arc<Readers>,
 }
 
 impl Sqlite {
@@ -91,10 +101,11 @@ impl Sqlite {
     ) -> Result<Self, Error> {
         let (mut connection, lock) = connection::open_writer(&options.path)?;
         claim::void_leases(&mut connection, now)?;
-        let readers = Arc::new(Readers::new(options.path.clone(), options.mode));
+        let pool = |size| Arc::new(Readers::new(options.path.clone(), options.mode, size));
+        let (readers, lookups, surveys) = (pool(READERS), pool(LOOKUPS), pool(SURVEYS));
         let state = State::new(connection, lock, handover, faults, metrics, options.lease_ms)?;
         let writer = writer::start(state, options.queue, options.mode)?;
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, lookups, surveys })
     }
 
     /// Becomes true when the writer has ended on an error it can't survive; the
@@ -136,6 +147,25 @@ impl Sqlite {
     }
 }
 
+impl Sqlite {
+    /// Like [`Sqlite::read`], for single rows: never waits for longer queries.
+    fn look_up<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&rusqlite::Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Reply<T> {
+        self.lookups.run(query)
+    }
+
+    /// Like [`Sqlite::read`], for what may look at many rows: such queries wait
+    /// for each other, and nobody else for them.
+    fn survey<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&rusqlite::Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Reply<T> {
+        self.surveys.run(query)
+    }
+}
+
 impl Queue for Sqlite {
     fn accept(&self, batch: Batch) -> Reply<Receipt> {
         self.accept_batch(batch)
@@ -158,7 +188,7 @@ impl Queue for Sqlite {
     }
 
     fn schedule(&self) -> Reply<BTreeMap<WebhookKey, Timestamp>> {
-        self.read(|sql| Ok(claim::schedule(sql)?))
+        self.look_up(|sql| Ok(claim::schedule(sql)?))
     }
 
     fn waiting(&self, limit: usize) -> Reply<Vec<Waiting>> {
@@ -189,7 +219,6 @@ mod tests {
     use rusqlite::Connection;
     use uuid::Uuid;
 
-    use super::connection::READERS;
     use super::*;
     use crate::model::account::Account;
     use crate::model::id::AccountId;

@@ -107,6 +107,7 @@ struct Inner {
     /// In the order of [`QUEUES`].
     depths: [Gauge; 3],
     connections: Gauge,
+    unanswered: Counter,
 }
 
 const CHANGES: [&str; 6] = ["accepted", "duplicate", "resent", "unrouted", "unparsed", "ignored"];
@@ -165,6 +166,7 @@ impl Metrics {
             depths: family(r, depths, QUEUES),
             connections: Gauge::default(),
             registry: Mutex::default(),
+            unanswered: Counter::default(),
         };
         inner.register_single(r);
         *inner.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
@@ -217,21 +219,30 @@ impl Metrics {
 
     /// All metrics as text of the type [`CONTENT_TYPE`].
     #[expect(clippy::missing_panics_doc, reason = "writing to a string does not fail")]
-    pub fn scrape(&self, totals: &Totals, depths: Depths) -> String {
+    pub fn scrape(&self, totals: Option<&Totals>, depths: Depths) -> String {
         // Held throughout, so that one scrape does not mix with another.
         let registry = self.0.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        for (gauge, count) in self.0.deliveries.iter().zip(totals.deliveries) {
-            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        match totals {
+            Some(totals) => self.show(totals),
+            None => {
+                self.0.unanswered.inc();
+            }
         }
-        self.0.unrouted.set(i64::try_from(totals.unrouted).unwrap_or(i64::MAX));
-        let due = Duration::from_millis(u64::try_from(totals.oldest_due_ms).unwrap_or(0));
-        self.0.oldest_due.set(due.as_secs_f64());
         for (gauge, depth) in self.0.depths.iter().zip([depths.writer, depths.dispatch, depths.in_flight]) {
             gauge.set(i64::try_from(depth).unwrap_or(i64::MAX));
         }
         let mut text = String::new();
         encode(&mut text, &registry).expect("a string takes all that is written to it");
         text
+    }
+
+    fn show(&self, totals: &Totals) {
+        for (gauge, count) in self.0.deliveries.iter().zip(totals.deliveries) {
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.0.unrouted.set(i64::try_from(totals.unrouted).unwrap_or(i64::MAX));
+        let due = Duration::from_millis(u64::try_from(totals.oldest_due_ms).unwrap_or(0));
+        self.0.oldest_due.set(due.as_secs_f64());
     }
 }
 
@@ -245,6 +256,9 @@ impl Inner {
         registry.register("unrouted", "Changes that wait for their business account", self.unrouted.clone());
         let help = "How long the oldest due delivery has been due";
         registry.register_with_unit("oldest_due", help, seconds(), self.oldest_due.clone());
+        let help =
+            "Scrapes that the store did not answer: its figures are then those of the last that it did";
+        registry.register("scrapes_unanswered", help, self.unanswered.clone());
         registry.register("connections", "Connections that are served", self.connections.clone());
     }
 }

@@ -73,7 +73,7 @@ async fn take(request: Request<Body>) -> (StatusCode, String) {
                 BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
                 BodyError::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 BodyError::Timeout => StatusCode::REQUEST_TIMEOUT,
-                BodyError::Broken => StatusCode::BAD_REQUEST,
+                BodyError::NoRoom | BodyError::Broken => StatusCode::BAD_REQUEST,
             };
             (status, error.to_string())
         }

@@ -166,6 +166,7 @@ impl From<BodyError> for Refusal {
             ),
             BodyError::Timeout => Self::new(Code::InvalidParameter, "the body did not arrive in time"),
             BodyError::Broken => Self::new(Code::InvalidParameter, "the body ended early"),
+            BodyError::NoRoom => Self::internal("too much is being received at once; try again shortly"),
         }
     }
 }

@@ -22,7 +22,7 @@ impl Catalog for Sqlite {
     }
 
     fn account(&self, id: AccountId) -> Reply<Option<Account>> {
-        self.read(move |sql| control::account(sql, id))
+        self.look_up(move |sql| control::account(sql, id))
     }
 
     fn accounts(&self, after: Option<AccountId>, limit: usize) -> Reply<Page<Account, AccountId>> {
@@ -54,7 +54,7 @@ impl Catalog for Sqlite {
     }
 
     fn sub_accounts(&self, account: AccountId) -> Reply<Vec<SubAccountId>> {
-        self.read(move |sql| control::sub_accounts(sql, account))
+        self.look_up(move |sql| control::sub_accounts(sql, account))
     }
 
     fn put_key(&self, key: ApiKey, hash: [u8; 32]) -> Reply<()> {
@@ -62,7 +62,7 @@ impl Catalog for Sqlite {
     }
 
     fn key(&self, id: String) -> Reply<Option<(ApiKey, [u8; 32])>> {
-        self.read(move |sql| control::key(sql, &id))
+        self.look_up(move |sql| control::key(sql, &id))
     }
 
     fn keys(&self, after: Option<String>, limit: usize) -> Reply<Page<ApiKey, String>> {
@@ -74,11 +74,11 @@ impl Catalog for Sqlite {
     }
 
     fn webhooks(&self, account: AccountId) -> Reply<Vec<Webhook>> {
-        self.read(move |sql| webhooks::webhooks(sql, account))
+        self.look_up(move |sql| webhooks::webhooks(sql, account))
     }
 
     fn webhook(&self, key: WebhookKey) -> Reply<Option<Webhook>> {
-        self.read(move |sql| webhooks::webhook(sql, key))
+        self.look_up(move |sql| webhooks::webhook(sql, key))
     }
 
     fn put_webhooks(&self, webhooks: Vec<Webhook>) -> Reply<()> {
@@ -95,7 +95,7 @@ impl Catalog for Sqlite {
     }
 
     fn health(&self, account: AccountId, webhook: WebhookId) -> Reply<Health> {
-        self.read(move |sql| deliveries::health(sql, account, webhook))
+        self.survey(move |sql| deliveries::health(sql, account, webhook))
     }
 
     fn events(&self, query: EventQuery) -> Reply<Page<EventRow, Position>> {
@@ -129,14 +129,14 @@ impl Catalog for Sqlite {
         let store = self.clone();
         Box::pin(async move {
             let (query, by) = (replay.query.clone(), replay.created_at);
-            let matched = store.read(move |sql| replays::count(sql, &query, by)).await?;
+            let matched = store.survey(move |sql| replays::count(sql, &query, by)).await?;
             store.write_apart(move |turn| replays::put_replay(turn, replay, matched)).await
         })
     }
 
     fn count(&self, query: DeliveryQuery) -> Reply<u64> {
         let any_time = Timestamp::from_ms(i64::MAX);
-        self.read(move |sql| replays::count(sql, &query, any_time))
+        self.survey(move |sql| replays::count(sql, &query, any_time))
     }
 
     fn bulk_replay(&self, account: AccountId, id: String) -> Reply<Option<Replay>> {
@@ -172,7 +172,7 @@ impl Catalog for Sqlite {
     }
 
     fn key_check(&self) -> Reply<Option<Vec<u8>>> {
-        self.read(|sql| Ok(queries::key_check(sql)?))
+        self.look_up(|sql| Ok(queries::key_check(sql)?))
     }
 
     fn put_key_check(&self, sealed: Vec<u8>) -> Reply<()> {

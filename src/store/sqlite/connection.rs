@@ -5,9 +5,11 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::Mode;
 use crate::store::{Error, ErrorKind, Reply};
@@ -249,8 +251,12 @@ fn open_reader(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// At most so many queries run at a time; others wait their turn.
-pub(super) const READERS: usize = 4;
+/// A query that takes longer is interrupted: it holds up others of its kind, and
+/// its snapshot keeps the WAL from being reused.
+const LONGEST_QUERY: Duration = Duration::from_secs(20);
+
+/// Virtual-machine steps between two looks at the clock.
+const STEPS_PER_LOOK: i32 = 100_000;
 
 /// A few read-only connections.
 pub(super) struct Readers {
@@ -261,8 +267,8 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf, mode: Mode) -> Self {
-        Self { path, mode, idle: Mutex::default(), turns: Arc::new(Semaphore::new(READERS)) }
+    pub(super) fn new(path: PathBuf, mode: Mode, size: usize) -> Self {
+        Self { path, mode, idle: Mutex::default(), turns: Arc::new(Semaphore::new(size)) }
     }
 
     pub(super) fn run<T: Send + 'static>(
@@ -290,6 +296,9 @@ impl Readers {
             Some(connection) => connection,
             None => open_reader(&self.path)?,
         };
+        let started = Instant::now();
+        let too_long = move || started.elapsed() > LONGEST_QUERY;
+        connection.progress_handler(STEPS_PER_LOOK, Some(too_long))?;
         let snapshot = connection.transaction()?;
         let answer = query(&snapshot);
         snapshot.finish()?;

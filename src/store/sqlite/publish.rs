@@ -106,8 +106,9 @@ fn test_target(
     select.query_row((webhook.to_string(), account.0), |row| row.get(0).map(WebhookKey)).optional()
 }
 
-/// Unrouted changes that can be routed now, oldest first. A business account
-/// none of whose changes waits any more takes new ones directly from then on.
+/// Unrouted changes of one business account that can be routed now, oldest
+/// first. One none of whose changes waits any more takes new ones directly from
+/// then on.
 pub(super) fn waiting(turn: &mut Turn<'_>, limit: usize) -> rusqlite::Result<Vec<Waiting>> {
     let freed = turn
         .sql
@@ -119,13 +120,21 @@ pub(super) fn waiting(turn: &mut Turn<'_>, limit: usize) -> rusqlite::Result<Vec
     if freed > 0 {
         turn.forget_routes();
     }
+    let first: Option<String> = turn
+        .sql
+        .prepare_cached(
+            "SELECT b.id FROM business_accounts b INDEXED BY business_accounts_waiting \
+             CROSS JOIN accounts a ON a.key = b.account AND a.chat_apps = 1 WHERE b.waiting = 1 LIMIT 1",
+        )?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let Some(business_account) = first else { return Ok(Vec::new()) };
     let mut select = turn.sql.prepare_cached(
-        "SELECT u.row, u.app, u.business_account, u.time, u.field, u.raw \
-         FROM business_accounts b JOIN accounts a ON a.key = b.account AND a.chat_apps = 1 \
-         JOIN unrouted u ON u.business_account = b.id WHERE b.waiting = 1 ORDER BY u.row LIMIT ?1",
+        "SELECT row, app, business_account, time, field, raw FROM unrouted \
+         WHERE business_account = ?1 ORDER BY row LIMIT ?2",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = select.query_map([limit], |row| {
+    let rows = select.query_map((business_account, limit), |row| {
         Ok(Waiting {
             row: row.get(0)?,
             app: row.get(1)?,

@@ -108,6 +108,10 @@ fn takes_the_lead(sql: &Connection, account: AccountKey, met: Met) -> rusqlite::
     }
 }
 
+/// Bulk replays of one account that may run at once: together they are as fast
+/// as so many may be.
+const REPLAYS_AT_ONCE: i64 = 4;
+
 /// What a bulk replay takes, as kept.
 #[derive(Serialize, Deserialize)]
 struct Terms {
@@ -187,6 +191,16 @@ pub(super) fn count(sql: &Connection, query: &DeliveryQuery, by: Timestamp) -> R
 
 pub(super) fn put_replay(turn: &mut Turn<'_>, replay: Replay, matched: u64) -> Result<Replay, Error> {
     let account = known_account(turn.sql, replay.query.account)?;
+    let running: i64 = turn
+        .sql
+        .prepare_cached("SELECT count(*) FROM replays WHERE state = 0 AND account = ?1")?
+        .query_row([account.0], |row| row.get(0))?;
+    if running >= REPLAYS_AT_ONCE {
+        let what = format!(
+            "{running} replays of this account are running, which is the limit; wait for one, or cancel it"
+        );
+        return Err(Error::new(ErrorKind::Limit, what));
+    }
     let inserted = turn
         .sql
         .prepare_cached(

@@ -48,7 +48,7 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
 
 fn scraped(metrics: &Metrics) -> BTreeMap<String, f64> {
     let totals = Totals { deliveries: [4, 3, 2, 1], unrouted: 7, oldest_due_ms: 1500 };
-    parse(&metrics.scrape(&totals, Depths { writer: 5, dispatch: 6, in_flight: 8 }))
+    parse(&metrics.scrape(Some(&totals), Depths { writer: 5, dispatch: 6, in_flight: 8 }))
 }
 
 #[test]
@@ -62,13 +62,13 @@ fn every_series_is_there_from_the_start_under_its_name() {
         "result",
         &["accepted", "duplicate", "resent", "unrouted", "unparsed", "ignored"],
     );
-    let reasons = ["signature", "too_large", "encoding", "overloaded", "store", "timeout", "unknown_app"];
+    let reasons = ["signature", "too_large", "encoding", "overloaded", "store", "timeout", "unknown_app", "handshake"];
     family("notifications_refused_total", "reason", &reasons);
     family("attempts_total", "class", &OutcomeClass::ALL.map(OutcomeClass::as_str));
     family("deliveries_settled_total", "state", &["delivered", "exhausted", "canceled"]);
     family("deliveries", "state", &["pending", "delivered", "exhausted", "canceled"]);
     family("queue_depth", "queue", &["writer", "dispatch", "in_flight"]);
-    for name in ["unrouted", "oldest_due_seconds", "connections"] {
+    for name in ["unrouted", "oldest_due_seconds", "connections", "scrapes_unanswered_total"] {
         expected.push(format!("bellwether_{name}"));
     }
     for name in ["commit_batch_size", "commit_seconds", "attempt_seconds"] {
