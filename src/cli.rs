@@ -98,6 +98,7 @@ impl From<ProcessError> for Failure {
     fn from(error: ProcessError) -> Self {
         let exit = match error {
             ProcessError::Config(error) => return error.into(),
+            ProcessError::OtherKey => Exit::Config,
             ProcessError::Store(_) => Exit::Store,
             ProcessError::StoreFailed => Exit::StoreFailed,
             ProcessError::Listen { .. } => Exit::Listen,

@@ -33,7 +33,7 @@ use crate::store::queue::{Claimed, Want};
 use crate::store::{Error, Handover, Reply, Store};
 use crate::telemetry::Metrics;
 use crate::transport::Transport;
-use attempt::Attempter;
+use attempt::{Attempter, Ended};
 use timetable::Timetable;
 use turns::Turns;
 
@@ -95,8 +95,8 @@ pub struct Dispatcher {
     means: Means,
     options: Options,
     attempter: Arc<Attempter>,
-    attempts: JoinSet<()>,
-    under_way: HashMap<Id, WebhookKey>,
+    attempts: JoinSet<Ended>,
+    under_way: HashMap<Id, (WebhookKey, Timestamp)>,
     turns: Turns,
     timetable: Timetable,
     in_flight: watch::Sender<usize>,
@@ -107,6 +107,7 @@ impl Dispatcher {
     pub fn new(means: Means, options: Options) -> Self {
         let attempter = Arc::new(Attempter::new(means.clone(), options.clone()));
         let turns = Turns::new(options.max_in_flight_per_webhook);
+        let timetable = Timetable::new(Arc::clone(&means.handover));
         Self {
             means,
             options,
@@ -114,7 +115,7 @@ impl Dispatcher {
             attempts: JoinSet::new(),
             under_way: HashMap::new(),
             turns,
-            timetable: Timetable::default(),
+            timetable,
             in_flight: watch::Sender::new(0),
         }
     }
@@ -181,15 +182,17 @@ impl Dispatcher {
         news.changed.into_iter().for_each(|webhook| self.attempter.forget(webhook));
         news.due.into_iter().for_each(|(webhook, at)| self.timetable.note(webhook, at));
         news.ready.into_iter().for_each(|claimed| self.turns.push(claimed));
+        let now = self.now();
+        news.freed.into_iter().for_each(|webhook| self.timetable.freed(webhook, now));
     }
 
     fn start_attempts(&mut self) {
         while self.attempts.len() < self.options.max_in_flight {
             let Some(claimed) = self.turns.next() else { break };
             let attempter = Arc::clone(&self.attempter);
-            let webhook = claimed.lane.webhook;
+            let lease = (claimed.lane.webhook, claimed.lease.until);
             let task = self.attempts.spawn(async move { attempter.attempt(claimed).await });
-            self.under_way.insert(task.id(), webhook);
+            self.under_way.insert(task.id(), lease);
         }
         self.in_flight.send_if_modified(|shown| {
             let changed = *shown != self.attempts.len();
@@ -200,13 +203,7 @@ impl Dispatcher {
 
     fn claim_due(&mut self) -> Claiming {
         let now = self.now();
-        let handover = &self.means.handover;
-        let wants: Vec<Want> = self
-            .timetable
-            .due(now, CLAIM, |webhook| handover.room(webhook))
-            .into_iter()
-            .map(|(webhook, room)| Want { webhook, room })
-            .collect();
+        let wants = self.timetable.due(now, CLAIM);
         (!wants.is_empty()).then(|| (wants.clone(), self.means.store.claim(wants, now)))
     }
 
@@ -227,20 +224,25 @@ impl Dispatcher {
                 }
             }
         }
+        self.timetable.claimed(self.means.env.clock.now());
     }
 
-    /// Its place is free. After a panic the lease ends by itself, and the webhook
-    /// is looked at then.
-    fn attempt_ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+    /// Its place is free. What the attempt could not record, the end of its lease
+    /// makes due again: then the webhook is looked at.
+    fn attempt_ended(&mut self, ended: Result<(Id, Ended), JoinError>) {
         let now = self.now();
-        let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
-        let Some(webhook) = self.under_way.remove(&id) else { return };
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some((webhook, until)) = self.under_way.remove(&id) else { return };
         self.turns.done(webhook);
         self.means.handover.free(webhook);
         self.timetable.freed(webhook, now);
-        if let Err(error) = ended {
-            tracing::error!(%error, webhook = webhook.0, "an attempt ended abruptly; its delivery is attempted again");
-            self.timetable.note(webhook, now);
+        match ended {
+            Ok((_, Ended::Recorded)) => {}
+            Ok((_, Ended::Unrecorded)) => self.timetable.note(webhook, until),
+            Err(error) => {
+                tracing::error!(%error, webhook = webhook.0, "an attempt ended abruptly; its delivery is attempted again");
+                self.timetable.note(webhook, until);
+            }
         }
     }
 

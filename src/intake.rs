@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use secrecy::SecretString;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
@@ -30,6 +30,9 @@ pub const BODIES_IN_MEMORY_BYTES: usize = 64 << 20;
 
 /// The longest challenge that is echoed.
 const LONGEST_CHALLENGE: usize = 256;
+
+/// Refusals are warned of at most this often.
+const WARN_EVERY_MS: i64 = 10_000;
 
 /// After so many new events the store has something to tidy.
 const TIDY_EVERY: u64 = 2_000;
@@ -63,9 +66,14 @@ pub enum Refusal {
     /// Not durable, or not known to be.
     #[error("the notification could not be stored; try again shortly")]
     NotStored(#[from] Error),
-    /// The handshake's token is wrong, or something of it is missing.
+    /// The handshake's token is wrong, or none is configured.
     #[error(
         "the verify token does not match; hint: enter meta.apps.<name>.verify_token in the app's dashboard"
+    )]
+    Token,
+    /// The handshake is not one.
+    #[error(
+        "this is no handshake; hint: hub.mode must be subscribe and hub.challenge a number of at most 256 digits"
     )]
     Handshake,
 }
@@ -80,6 +88,8 @@ pub struct Intake {
     memory: Semaphore,
     errand: Arc<Notify>,
     accepted: AtomicU64,
+    /// When a refusal was last warned of, in milliseconds.
+    warned: AtomicI64,
 }
 
 impl Intake {
@@ -94,28 +104,51 @@ impl Intake {
         errand: Arc<Notify>,
     ) -> Self {
         let memory = Semaphore::new(BODIES_IN_MEMORY_BYTES);
-        Self { apps, store, env, metrics, fill_limits, memory, errand, accepted: AtomicU64::new(0) }
+        Self {
+            apps,
+            store,
+            env,
+            metrics,
+            fill_limits,
+            memory,
+            errand,
+            accepted: AtomicU64::new(0),
+            warned: AtomicI64::new(0),
+        }
     }
 
     /// Meta's handshake: the challenge to echo, if the token is right.
     pub fn verify(&self, app: &str, mode: &str, token: &str, challenge: &str) -> Result<String, Refusal> {
-        let app = self.app(app)?;
-        let expected = app.verify_token.as_ref().ok_or(Refusal::Handshake)?;
+        let name = app;
+        let app = self.app(name)?;
         // Meta's challenge is a number; nothing else is reflected.
         let plain = (1..=LONGEST_CHALLENGE).contains(&challenge.len())
             && challenge.bytes().all(|b| b.is_ascii_digit());
-        if mode == "subscribe" && plain && secrets::equal(expected, token) {
-            Ok(challenge.to_owned())
-        } else {
-            Err(Refusal::Handshake)
+        if mode != "subscribe" || !plain {
+            return Err(self.refuse(name, Refused::Handshake, Refusal::Handshake));
+        }
+        match &app.verify_token {
+            Some(expected) if secrets::equal(expected, token) => Ok(challenge.to_owned()),
+            _ => Err(self.refuse(name, Refused::Handshake, Refusal::Token)),
         }
     }
 
+    /// Counts a refusal, and warns of it once in a while: whoever mistyped a
+    /// secret needs to see it, and whoever floods must not fill the log.
+    fn refuse(&self, app: &str, reason: Refused, refusal: Refusal) -> Refusal {
+        self.metrics.refused(reason);
+        let now = self.env.clock.now().ms();
+        let warned = self.warned.load(Ordering::Relaxed);
+        let due = now - warned >= WARN_EVERY_MS;
+        if due && self.warned.compare_exchange(warned, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            let app: String = app.chars().take(64).collect();
+            tracing::warn!(?app, reason = reason.as_str(), %refusal, "a request was refused (more are only counted for a while)");
+        }
+        refusal
+    }
+
     fn app(&self, name: &str) -> Result<&App, Refusal> {
-        self.apps.get(name).ok_or_else(|| {
-            self.metrics.refused(Refused::UnknownApp);
-            Refusal::UnknownApp
-        })
+        self.apps.get(name).ok_or_else(|| self.refuse(name, Refused::UnknownApp, Refusal::UnknownApp))
     }
 
     /// Sets memory aside for a body of at most `bytes` before it is read.
@@ -136,12 +169,14 @@ impl Intake {
         body: &[u8],
     ) -> Result<Receipt, Refusal> {
         let keys = &self.app(app)?.keys;
-        verify_meta(keys, signatures, body).inspect_err(|_| self.metrics.refused(Refused::Signature))?;
+        verify_meta(keys, signatures, body)
+            .map_err(|error| self.refuse(app, Refused::Signature, error.into()))?;
         let notification = meta::read(body);
         self.metrics.ignored(notification.ignored);
         let items: Vec<Item> = notification.items.into_iter().map(item).collect();
+        let ignored = notification.ignored;
         if items.is_empty() {
-            return Ok(Receipt::default());
+            return Ok(Receipt { ignored, ..Receipt::default() });
         }
         let receipt = self.store.accept(self.batch(app, items)).await.inspect_err(|error| {
             self.metrics.refused(Refused::Store);
@@ -152,7 +187,7 @@ impl Intake {
         if before / TIDY_EVERY != (before + receipt.accepted) / TIDY_EVERY {
             self.errand.notify_one();
         }
-        Ok(receipt)
+        Ok(Receipt { ignored, ..receipt })
     }
 
     fn batch(&self, app: &str, items: Vec<Item>) -> Batch {

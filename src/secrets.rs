@@ -96,6 +96,23 @@ impl Vault {
     }
 }
 
+/// What [`Vault::check`] seals: nothing secret.
+const CHECKED: &str = "the key that seals this store's secrets";
+const CHECK_PLACE: Place<'_> = Place { row: "store", account: "", column: "key_check" };
+
+impl Vault {
+    /// Something sealed, to be kept with the secrets, by which
+    /// [`Vault::recognises`] tells whether they were sealed with this key.
+    pub fn check(&self, entropy: &Entropy) -> Vec<u8> {
+        self.seal(entropy, CHECK_PLACE, CHECKED)
+    }
+
+    /// Whether this key made that check.
+    pub fn recognises(&self, check: &[u8]) -> bool {
+        self.open(CHECK_PLACE, check).is_ok_and(|text| text.expose_secret() == CHECKED)
+    }
+}
+
 /// Whether two secrets are equal, in a time that does not tell where they
 /// differ: compares keyed hashes in constant time.
 pub fn equal(a: &SecretString, b: &str) -> bool {
@@ -136,6 +153,14 @@ mod tests {
             altered[cut] ^= 1;
             assert!(vault.open(place("one"), &altered).is_err());
         }
+    }
+
+    #[test]
+    fn another_key_is_recognised_as_another() {
+        let check = Vault::new(&[7; 32]).check(&Entropy::seeded(1));
+        assert!(Vault::new(&[7; 32]).recognises(&check));
+        assert!(!Vault::new(&[8; 32]).recognises(&check));
+        assert!(!Vault::new(&[7; 32]).recognises(b""));
     }
 
     #[test]

@@ -193,6 +193,12 @@ CREATE TABLE replays (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX replays_running ON replays (id) WHERE state = 0;
 
+-- Something sealed with the key that the secrets are sealed with: another key
+-- is recognised at start.
+CREATE TABLE key_check (
+    sealed BLOB NOT NULL
+) STRICT;
+
 -- Small facts: one row each. Counts of deliveries by state and of the unrouted,
 -- kept in the transactions that change them; the listing's watermark; the number
 -- of times the store was opened (leases of earlier times are void).

@@ -77,9 +77,10 @@ async fn notify(State(ingest): State<Ingest>, Path(app): Path<String>, request: 
 
 /// 200, and what became of the changes: for people with curl, Meta does not mind.
 fn accepted(receipt: &Receipt) -> Response {
-    let Receipt { accepted, duplicate, resent, unrouted, unparsed } = receipt;
+    let Receipt { accepted, duplicate, resent, unrouted, unparsed, ignored } = receipt;
     let told = json!({
         "accepted": accepted, "duplicate": duplicate, "resent": resent, "unrouted": unrouted, "unparsed": unparsed,
+        "ignored": ignored,
     });
     ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], told.to_string()).into_response()
 }
@@ -105,7 +106,7 @@ fn refused(refusal: &Refusal) -> Response {
     let status = match refusal {
         Refusal::UnknownApp => StatusCode::NOT_FOUND,
         Refusal::Signature(_) => StatusCode::UNAUTHORIZED,
-        Refusal::Handshake => StatusCode::FORBIDDEN,
+        Refusal::Token | Refusal::Handshake => StatusCode::FORBIDDEN,
         Refusal::Busy | Refusal::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     let mut response = plain(status, refusal.to_string());

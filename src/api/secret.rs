@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::auth::Owner;
 use super::errors::{Code, Problem};
-use super::input::Id;
+use super::input::{Id, Params};
 use super::openapi::Routes;
 use super::webhooks::find;
 use super::{App, wire};
@@ -90,18 +90,31 @@ async fn show(
 }
 
 /// Makes a new signing secret. The one before signs too for 24 hours.
+///
+/// Within these hours a further rotation is refused, because it would end the
+/// first secret at once, unless `force` asks for just that.
 #[utoipa::path(post, path = "/v1/accounts/{accountId}/webhooks/{webhookId}/secret/rotate",
     operation_id = "rotateWebhookSecret",
-    responses((status = 200, description = "The new secret", body = wire::Secret)),
+    params(wire::RotateQuery),
+    responses((status = 200, description = "The new secret", body = wire::Secret),
+        (status = 409, description = "The secret before the last rotation still signs", body = wire::Problem,
+            content_type = "application/problem+json")),
     security(("bearer" = ["operator", "account"])))]
 async fn rotate(
     Owner(account): Owner,
     State(app): State<App>,
     Id(id): Id<WebhookId>,
+    Params(asked): Params<wire::RotateQuery>,
 ) -> Result<Json<wire::Secret>, Problem> {
     let _alone = app.webhook_writes().lock().await;
     let mut webhook = find(&app, account.id, id).await?;
     let now = app.env.clock.now();
+    let overlap = webhook.previous_secret.as_ref().map(|(_, until)| *until).filter(|until| *until > now);
+    if let Some(until) = overlap.filter(|_| !asked.force.unwrap_or(false)) {
+        let what = format!("the secret was rotated already, and the one before it signs until {until}");
+        return Err(Problem::new(Code::Conflict, what)
+            .hint("wait until then; or, if a secret is known to others, rotate with ?force=true"));
+    }
     let before = open(&app, account.id, id, column::SECRET, &webhook.secret).map_err(|_| unopened())?;
     let before = seal(&app, account.id, id, column::PREVIOUS_SECRET, before.expose_secret());
     webhook.previous_secret = Some((before, now.plus(OVERLAP)));

@@ -91,14 +91,15 @@ async fn test(
     Id(id): Id<WebhookId>,
 ) -> Result<(StatusCode, HeaderMap, Json<wire::EventRef>), Problem> {
     let webhook = find(&app, account.id, id).await?;
+    let random = app.env.entropy.u64();
     let publication = Publication {
         now: app.env.clock.now(),
         account: account.id,
-        change: sample(webhook.id),
+        change: sample(random),
         timestamp: None,
         audience: Audience::Test(webhook.id),
         idempotency: None,
-        random: app.env.entropy.u64(),
+        random,
         fill_limits: false,
     };
     match app.store.publish(publication).await? {
@@ -115,7 +116,7 @@ async fn test(
 
 /// The seed's example. Its business account is `0`, as in the sample that Meta's
 /// own Test button posts.
-fn sample(webhook: WebhookId) -> Change {
+fn sample(random: u64) -> Change {
     let detail = Detail::Quality(Quality {
         display_phone_number: "15550783881".to_owned(),
         event: "UPGRADE".to_owned(),
@@ -127,7 +128,7 @@ fn sample(webhook: WebhookId) -> Change {
         business_account: "0".parse().expect("a digit is an id"),
         time: None,
         field: QUALITY_FIELD.to_owned(),
-        subject: Subject::test(&webhook.to_string()),
+        subject: Subject::test(random),
         fingerprint: fingerprint("test"),
         detail,
         raw: "{}".to_owned(),

@@ -21,7 +21,7 @@ pub(super) use deliveries::{Attempt, DeliveriesQuery, Delivery, DeliveryDetail, 
 pub(super) use events::{Event, EventDetail, EventRef, EventsQuery, Publish};
 pub(super) use operator::{Unparsed, Unrouted};
 pub(super) use replays::{Counted, NewReplay, Replay, ReplayAnswer};
-pub(super) use webhooks::{Secret, Webhook};
+pub(super) use webhooks::{RotateQuery, Secret, Webhook};
 
 /// A page of a listing.
 #[derive(Serialize, ToSchema)]

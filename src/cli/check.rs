@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use super::{Exit, Failure, say};
 use crate::config::{self, Config};
 use crate::env::Entropy;
-use crate::store::sqlite::{Problem, inspect};
+use crate::node::process::ProcessError;
+use crate::secrets::Vault;
+use crate::store::sqlite::{self, Problem, inspect};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -22,8 +24,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         config.meta.apps.len()
     ));
     note_oddities(arguments.config.as_deref(), &config);
-    check_key(&config)?;
-    check_store(&config)
+    let key = check_key(&config)?;
+    check_store(&config, key)
 }
 
 /// Says what keeps no server from starting and is likely not meant.
@@ -40,22 +42,26 @@ fn note_oddities(file: Option<&Path>, config: &Config) {
     }
 }
 
-fn check_key(config: &Config) -> Result<(), Failure> {
+/// The key, if there is one yet.
+fn check_key(config: &Config) -> Result<Option<[u8; 32]>, Failure> {
     config::check_key_file(config)?;
     let file = &config.secrets.key_file;
     if config.secrets.key.is_none() && !file.exists() {
         say(format_args!("key            ok: {} will be created at the first start", file.display()));
-        return Ok(());
+        return Ok(None);
     }
-    config::secret_key(&config.secrets, &Entropy::from_system())?;
+    let key = config::secret_key(&config.secrets, &Entropy::from_system())?;
     say("key            ok");
-    Ok(())
+    Ok(Some(key))
 }
 
-fn check_store(config: &Config) -> Result<(), Failure> {
+fn check_store(config: &Config, key: Option<[u8; 32]>) -> Result<(), Failure> {
     let path = &config.store.path;
     match inspect(path) {
-        Ok(()) => {
+        Ok(Some(check)) if key.is_some_and(|key| !Vault::new(&key).recognises(&check)) => {
+            Err(ProcessError::OtherKey.into())
+        }
+        Ok(_) => {
             say(format_args!("store          ok: {}", path.display()));
             Ok(())
         }
@@ -73,17 +79,7 @@ fn check_store(config: &Config) -> Result<(), Failure> {
 
 fn check_directory(config: &Config) -> Result<(), Failure> {
     let path = &config.store.path;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if let Some((directory, false)) = directory.map(|directory| (directory, directory.is_dir())) {
-        Err(Failure::new(
-            Exit::Store,
-            format!(
-                "the store's directory {} does not exist\nhint: create it, owned by the server's user",
-                directory.display()
-            ),
-        ))
-    } else {
-        say(format_args!("store          ok: {} will be created at the first start", path.display()));
-        Ok(())
-    }
+    sqlite::check_directory(path).map_err(|error| Failure::new(Exit::Store, error))?;
+    say(format_args!("store          ok: {} will be created at the first start", path.display()));
+    Ok(())
 }

@@ -87,5 +87,7 @@ impl Client {
 
 fn refused(path: &str, status: StatusCode, answer: &[u8]) -> Failure {
     let text = String::from_utf8_lossy(answer);
-    Failure::new(Exit::Server, format!("{path} answered {status}: {}", text.trim()))
+    let said = if text.trim().is_empty() { "nothing" } else { text.trim() };
+    let hint = "hint: is that a Bellwether server, and does it have the configuration that was used here?";
+    Failure::new(Exit::Server, format!("{path} answered {status}: {said}\n{hint}"))
 }

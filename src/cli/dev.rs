@@ -14,7 +14,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tracing::level_filters::LevelFilter;
 
 use super::client::Client;
 use super::receiver::{self, Receiver};
@@ -22,6 +21,7 @@ use super::{Exit, Failure, runtime, say, trigger};
 use crate::config::Config;
 use crate::env::Env;
 use crate::model::id::AccountId;
+use crate::model::time::Timestamp;
 use crate::node::process::Process;
 use crate::policy::signature::{MetaKey, WebhookKey};
 use crate::server;
@@ -58,8 +58,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let env = Env::real();
     let file = prepare(&arguments.directory, &env)?;
-    let mut config = Config::load(Some(&file))?;
-    config.log.level = config.log.level.min(LevelFilter::WARN);
+    let config = Config::load(Some(&file))?;
     let _logs = logs::start(config.log.level, config.log.format);
     runtime()?.block_on(show(&config, env, &file, arguments.once))
 }
@@ -102,27 +101,31 @@ fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
 }
 
 async fn show(config: &Config, env: Env, file: &Path, once: bool) -> Result<(), Failure> {
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let key = Arc::new(OnceLock::new());
+    // Before the server, which may have something for it from an earlier run.
+    let receiver_url = start_receiver(Receiver { key: Arc::clone(&key), arrived }).await?;
     let process = Process::open(config, env.clone()).await?;
     let listening = process.address().map_err(|error| Failure::new(Exit::Failed, error))?;
     let base = format!("http://{listening}");
-    let (arrived, mut arrivals) = mpsc::unbounded_channel();
-    let key = Arc::new(OnceLock::new());
-    let receiver_url = start_receiver(Receiver { key: Arc::clone(&key), arrived }).await?;
     say(format_args!("bellwether serves at {base}, a receiver waits at {receiver_url}\n"));
     let showing = async {
         let client = Client::new(&base, config.operator.key.clone());
         let webhook = register(&client, &receiver_url).await?;
         let signing = WebhookKey::parse(webhook.secret.expose_secret());
         key.get_or_init(|| signing.expect("the server makes good secrets"));
-        send_samples(&client, config, &env).await?;
+        let samples = send_samples(&client, config, &env).await?;
         if webhook.url == receiver_url {
-            await_samples(&mut arrivals).await?;
+            await_samples(samples, &mut arrivals).await?;
             say("Both samples went the whole way: signed notification, store, dispatcher, webhook.\n");
         } else {
             say(format_args!("Both samples are on their way to your receiver: {}\n", webhook.url));
         }
-        say(guide(config, &base, file, &webhook));
-        if once { Ok(()) } else { std::future::pending().await }
+        if once {
+            return Ok(());
+        }
+        say(guide(config, &base, file, &webhook, &receiver_url));
+        std::future::pending().await
     };
     tokio::select! {
         biased;
@@ -187,8 +190,10 @@ async fn find_webhook(client: &Client, account: &str) -> Result<Option<Value>, F
     Ok(listed["items"].as_array().and_then(|webhooks| webhooks.iter().find(wanted)).cloned())
 }
 
-/// Sends the seed's two sample changes as Meta would.
-async fn send_samples(client: &Client, config: &Config, env: &Env) -> Result<(), Failure> {
+/// Sends the seed's two sample changes as Meta would; says by which timestamp
+/// and event each is recognised when it arrives.
+async fn send_samples(client: &Client, config: &Config, env: &Env) -> Result<Vec<Sample>, Failure> {
+    let mut sent = Vec::new();
     let samples = [
         json!({"display_phone_number": "15550783881", "event": "UPGRADE", "old_limit": "TIER_1K", "current_limit": "TIER_10K"}),
         json!({"display_phone_number": "15550783881", "event": "THROUGHPUT_UPGRADE", "current_limit": "TIER_UNLIMITED"}),
@@ -204,21 +209,39 @@ async fn send_samples(client: &Client, config: &Config, env: &Env) -> Result<(),
         let value: Map<String, Value> = sample.as_object().cloned().unwrap_or_default();
         // Within the second of an earlier run's samples these are the same changes.
         for _ in 0..3 {
-            let notification = trigger::change(BUSINESS_ACCOUNT, env.clock.now(), &value);
+            let now = env.clock.now();
+            let notification = trigger::change(BUSINESS_ACCOUNT, now, &value);
             let body = notification.to_string().into_bytes();
             let receipt = client.notify(APP, key.sign(&body), body).await?;
             if receipt["duplicate"] != 1 {
+                let second = Timestamp::from_seconds(now.seconds()).unwrap_or(now);
+                sent.push(Sample { timestamp: second.to_string(), event: value["event"].clone() });
                 break;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
-    Ok(())
+    Ok(sent)
+}
+
+/// How a sample is recognised when it arrives.
+struct Sample {
+    timestamp: String,
+    event: Value,
+}
+
+impl Sample {
+    fn is(&self, event: &Value) -> bool {
+        event["timestamp"] == self.timestamp.as_str() && event["eventDetails"]["meta"]["event"] == self.event
+    }
 }
 
 /// Waits until both samples have arrived.
-async fn await_samples(arrivals: &mut mpsc::UnboundedReceiver<()>) -> Result<(), Failure> {
-    for _ in 0..2 {
+async fn await_samples(
+    mut samples: Vec<Sample>,
+    arrivals: &mut mpsc::UnboundedReceiver<Value>,
+) -> Result<(), Failure> {
+    while !samples.is_empty() {
         let late = |_| {
             let hint = format!("hint: see GET /v1/accounts/{ACCOUNT}/deliveries for what came of it");
             Failure::new(
@@ -226,13 +249,14 @@ async fn await_samples(arrivals: &mut mpsc::UnboundedReceiver<()>) -> Result<(),
                 format!("a sample has not arrived within {} s\n{hint}", ARRIVAL.as_secs()),
             )
         };
-        tokio::time::timeout(ARRIVAL, arrivals.recv()).await.map_err(late)?;
+        let arrived = tokio::time::timeout(ARRIVAL, arrivals.recv()).await.map_err(late)?.unwrap_or_default();
+        samples.retain(|sample| !sample.is(&arrived));
     }
     Ok(())
 }
 
 /// What to try next.
-fn guide(config: &Config, base: &str, file: &Path, webhook: &Webhook) -> String {
+fn guide(config: &Config, base: &str, file: &Path, webhook: &Webhook, receiver_url: &str) -> String {
     let key = config.operator.key.as_ref().map_or("", |key| key.expose_secret());
     let account = ACCOUNT.parse::<AccountId>().map(|id| id.to_string()).unwrap_or_default();
     format!(
@@ -249,6 +273,7 @@ fn guide(config: &Config, base: &str, file: &Path, webhook: &Webhook) -> String 
          \x20 your own receiver: curl -X POST -H 'Authorization: Bearer {key}' \\\n\
          \x20   -d '[{{\"subAccountId\": \"*\", \"url\": \"http://localhost:3000/\", \"type\": \"CABM\"}}]' \\\n\
          \x20   {base}/api/v1/accounts/{account}/webhooks\n\
+         \x20 (and back to this one: the same with {receiver_url})\n\
          The whole API: {base}/docs\n\n\
          (`bellwether` is target/release/bellwether, or `cargo run --release --`.) Ctrl-C ends this.",
         receiver = webhook.url,

@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::say;
@@ -22,7 +23,7 @@ const TOLERANCE_S: i64 = 300;
 #[derive(Clone)]
 pub(super) struct Receiver {
     pub(super) key: Arc<OnceLock<WebhookKey>>,
-    pub(super) arrived: mpsc::UnboundedSender<()>,
+    pub(super) arrived: mpsc::UnboundedSender<Value>,
 }
 
 /// The path that the receiver serves.
@@ -46,7 +47,7 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
         String::from_utf8_lossy(&body)
     ));
     // Whoever waits for the first ones may have gone.
-    let _ = receiver.arrived.send(());
+    let _ = receiver.arrived.send(serde_json::from_slice(&body).unwrap_or_default());
     StatusCode::NO_CONTENT
 }
 

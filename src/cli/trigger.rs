@@ -79,9 +79,17 @@ fn signer(config: &Config, wanted: Option<&str>) -> Result<(String, MetaKey), Fa
     Ok((name, MetaKey::new(app.app_secret.expose_secret())))
 }
 
+/// The known events in any case; any other value is sent as it is.
+fn spelled(event: &str) -> String {
+    const KNOWN: [&str; 6] =
+        ["DOWNGRADE", "FLAGGED", "ONBOARDING", "THROUGHPUT_UPGRADE", "UNFLAGGED", "UPGRADE"];
+    let known = KNOWN.into_iter().find(|known| known.eq_ignore_ascii_case(event));
+    known.unwrap_or(event).to_owned()
+}
+
 /// The notification that the arguments describe.
 fn notification(arguments: &Arguments, now: Timestamp) -> Value {
-    let event = arguments.event.to_uppercase();
+    let event = spelled(&arguments.event);
     let (old, current) = match event.as_str() {
         "UPGRADE" => (Some("TIER_1K"), Some("TIER_10K")),
         "DOWNGRADE" => (Some("TIER_10K"), Some("TIER_1K")),
@@ -132,7 +140,7 @@ fn told(receipt: &Value) -> String {
     } else if count("unparsed") > 0 {
         "stored, but it can't be read: see GET /v1/unparsed"
     } else {
-        "nothing to store"
+        "nothing to store: message traffic is counted only"
     };
     format!("200 {receipt}\n{hint}")
 }

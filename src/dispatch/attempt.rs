@@ -26,6 +26,18 @@ const AGENT: &str = concat!("bellwether/", env!("CARGO_PKG_VERSION"));
 /// While the store refuses a settlement.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 
+/// A webhook that can't be read is looked at again after this.
+const UNREADABLE_WAITS: Duration = Duration::from_mins(1);
+
+/// How an attempt left its delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Settled, or given back: the store has said when it is next due.
+    Recorded,
+    /// Still leased: due again when the lease ends.
+    Unrecorded,
+}
+
 /// Makes attempts.
 pub(super) struct Attempter {
     means: Means,
@@ -47,17 +59,17 @@ impl Attempter {
 
     /// Attempts a leased delivery and settles it, or gives the lease back if it
     /// can't be attempted. Whatever happens, the lease makes it safe to stop.
-    pub(super) async fn attempt(self: Arc<Self>, claimed: Claimed) {
-        let webhook = claimed.lane.webhook;
-        match self.targets.get(&self.means, webhook).await {
+    pub(super) async fn attempt(self: Arc<Self>, claimed: Claimed) -> Ended {
+        match self.targets.get(&self.means, claimed.lane.webhook).await {
             Ok(Some(target)) if self.lease_suffices(&claimed) => {
-                self.send_and_settle(&claimed, &target).await;
+                self.send_and_settle(&claimed, &target).await
             }
             // Disabled, deleted or stalled too long: not attempted, so not counted.
-            Ok(_) => self.release(&claimed).await,
+            Ok(_) => self.release(&claimed, Duration::ZERO).await,
             Err(reason) => {
-                tracing::error!(%reason, webhook = webhook.0, "a webhook can't be read; its deliveries wait");
-                self.release_later(&claimed).await;
+                let webhook = claimed.lane.webhook.0;
+                tracing::error!(%reason, webhook, "a webhook can't be read; its deliveries wait a minute");
+                self.release(&claimed, UNREADABLE_WAITS).await
             }
         }
     }
@@ -71,22 +83,19 @@ impl Attempter {
         claimed.lease.until.since(self.now()) > self.options.attempt_timeout
     }
 
-    async fn release(&self, claimed: &Claimed) {
+    /// Gives the lease back: due again after `wait`.
+    async fn release(&self, claimed: &Claimed, wait: Duration) -> Ended {
         let lease = vec![(claimed.delivery, claimed.lease)];
-        if let Err(error) = self.means.store.release(lease, self.now()).await {
-            tracing::warn!(%error, "a lease could not be given back; it ends by itself");
+        match self.means.store.release(lease, self.now().plus(wait)).await {
+            Ok(()) => Ended::Recorded,
+            Err(error) => {
+                tracing::warn!(%error, "a lease could not be given back; it ends by itself");
+                Ended::Unrecorded
+            }
         }
     }
 
-    async fn release_later(&self, claimed: &Claimed) {
-        let lease = vec![(claimed.delivery, claimed.lease)];
-        let later = self.now().plus(Duration::from_mins(1));
-        if let Err(error) = self.means.store.release(lease, later).await {
-            tracing::warn!(%error, "a lease could not be given back; it ends by itself");
-        }
-    }
-
-    async fn send_and_settle(&self, claimed: &Claimed, target: &Target) {
+    async fn send_and_settle(&self, claimed: &Claimed, target: &Target) -> Ended {
         let started_at = self.now();
         let started = tokio::time::Instant::now();
         let outcome = self.send(claimed, target, started_at).await;
@@ -94,7 +103,7 @@ impl Attempter {
         let now = started_at.plus(duration);
         self.means.metrics.attempt(outcome.class, duration);
         if self.means.env.faults.at(Point::AfterAnswer) == Some(Fault::Error) {
-            return;
+            return Ended::Unrecorded;
         }
         let made = claimed.attempts - claimed.attempts_before + 1;
         let jitter_ms = u64::try_from(self.options.schedule.jitter(made).as_millis()).unwrap_or(0);
@@ -105,30 +114,32 @@ impl Attempter {
             Verdict::Retry(at) => (DeliveryState::Pending, Some(at)),
             Verdict::Exhausted => (DeliveryState::Exhausted, None),
         };
-        log(claimed, &outcome, verdict);
+        log(claimed, target, &outcome, verdict);
         let Outcome { class, status, note, mut answer, .. } = outcome;
         answer.truncate(ANSWER_KEPT_BYTES);
         let duration_ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let number = claimed.attempts + 1;
         let attempt = Attempt { number, started_at, duration_ms, class, status, note, answer, next_at };
         let Claimed { delivery, lane, lease, .. } = *claimed;
-        self.settle(Settlement { delivery, lane, lease, attempt, state, now }).await;
+        self.settle(Settlement { delivery, lane, lease, attempt, state, now }).await
     }
 
     /// Settles, and keeps trying while the lease lives: a settlement may be
     /// repeated, and once the lease has ended someone else attempts it anew.
-    async fn settle(&self, settlement: Settlement) {
-        let planned = self.means.env.faults.at(Point::BeforeSettle);
-        while planned.is_none() {
+    async fn settle(&self, settlement: Settlement) -> Ended {
+        if self.means.env.faults.at(Point::BeforeSettle) == Some(Fault::Error) {
+            return Ended::Unrecorded;
+        }
+        loop {
             match self.means.store.settle(settlement.clone()).await {
-                Ok(_) => return,
+                Ok(_) => return Ended::Recorded,
                 Err(error) => {
                     tracing::warn!(%error, delivery = %settlement.delivery, "an outcome is not recorded yet");
                 }
             }
             tokio::time::sleep(SETTLE_AGAIN).await;
             if self.now() >= settlement.lease.until {
-                return;
+                return Ended::Unrecorded;
             }
         }
     }
@@ -194,15 +205,18 @@ fn headers(
     headers
 }
 
-fn log(claimed: &Claimed, outcome: &Outcome, verdict: Verdict) {
-    let (delivery, attempt, class) = (claimed.delivery, claimed.attempts + 1, outcome.class.as_str());
+/// Tells operators whose delivery failed, by the ids of the API.
+fn log(claimed: &Claimed, target: &Target, outcome: &Outcome, verdict: Verdict) {
+    let Claimed { delivery, event, attempts, .. } = claimed;
+    let (attempt, class, status) = (attempts + 1, outcome.class.as_str(), outcome.status);
+    let Target { account, webhook, .. } = target;
     match verdict {
-        Verdict::Delivered => tracing::debug!(%delivery, attempt, "delivered"),
+        Verdict::Delivered => tracing::debug!(%delivery, %event, webhook, account, attempt, "delivered"),
         Verdict::Retry(at) => {
-            tracing::info!(%delivery, attempt, class, status = outcome.status, next = %at, "an attempt failed");
+            tracing::info!(%delivery, %event, webhook, account, attempt, class, status, next = %at, "an attempt failed");
         }
         Verdict::Exhausted => {
-            tracing::warn!(%delivery, attempt, class, status = outcome.status, "exhausted: kept and replayable");
+            tracing::warn!(%delivery, %event, webhook, account, attempt, class, status, "exhausted: kept and replayable");
         }
     }
 }

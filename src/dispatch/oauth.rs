@@ -28,6 +28,8 @@ const MARGIN: Duration = Duration::from_secs(30);
 const LIFE: Duration = Duration::from_mins(5);
 
 struct Token {
+    /// For whom: a client configured meanwhile gets one of its own.
+    client: Client,
     header: HeaderValue,
     until: Timestamp,
 }
@@ -51,7 +53,7 @@ impl Tokens {
         let slot = self.slot(webhook);
         let mut token = slot.lock().await;
         let now = means.env.clock.now();
-        if let Some(token) = token.as_ref().filter(|token| now < token.until) {
+        if let Some(token) = token.as_ref().filter(|token| now < token.until && token.client == *client) {
             return Ok(token.header.clone());
         }
         let fetched = fetch(means, client, deadline, now).await?;
@@ -82,7 +84,7 @@ async fn fetch(means: &Means, client: &Client, deadline: Duration, now: Timestam
     let mut header = HeaderValue::try_from(format!("Bearer {access_token}")).map_err(|_| unreadable())?;
     header.set_sensitive(true);
     let life = answer.get("expires_in").and_then(Value::as_u64).map_or(LIFE, Duration::from_secs);
-    Ok(Token { header, until: now.plus(life.saturating_sub(MARGIN)) })
+    Ok(Token { client: client.clone(), header, until: now.plus(life.saturating_sub(MARGIN)) })
 }
 
 fn request(client: &Client, deadline: Duration) -> Request {

@@ -2,7 +2,7 @@
 //! the webhook is configured anew.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderValue;
 use secrecy::ExposeSecret;
@@ -17,6 +17,9 @@ use crate::secrets::{Place, Vault};
 
 /// Where a delivery goes, and how it identifies itself.
 pub(super) struct Target {
+    /// For the log: the webhook's and the account's public ids.
+    pub(super) webhook: String,
+    pub(super) account: String,
     pub(super) url: String,
     pub(super) authorize: Authorize,
     key: signature::WebhookKey,
@@ -67,7 +70,9 @@ impl Target {
             Some((sealed, until)) => Some((key("previous_secret", sealed)?, *until)),
             None => None,
         };
-        Ok(Self { url: webhook.url.clone(), authorize, key: key("secret", &webhook.secret)?, previous })
+        let signing = key("secret", &webhook.secret)?;
+        let url = webhook.url.clone();
+        Ok(Self { url, authorize, key: signing, previous, webhook: row.clone(), account: account.clone() })
     }
 }
 
@@ -76,7 +81,16 @@ const REMEMBERED: usize = 20_000;
 
 /// Webhooks read so far.
 #[derive(Default)]
-pub(super) struct Targets(Mutex<HashMap<WebhookKey, Arc<Target>>>);
+pub(super) struct Targets {
+    remembered: Mutex<Remembered>,
+}
+
+#[derive(Default)]
+struct Remembered {
+    targets: HashMap<WebhookKey, Arc<Target>>,
+    /// Counts changes: what was read before one is not remembered after it.
+    changes: u64,
+}
 
 impl Targets {
     /// The webhook to send to; `None` if it is deleted or disabled. The error
@@ -86,22 +100,34 @@ impl Targets {
         means: &Means,
         webhook: WebhookKey,
     ) -> Result<Option<Arc<Target>>, String> {
-        if let Some(target) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&webhook) {
-            return Ok(Some(Arc::clone(target)));
-        }
+        let changes = {
+            let remembered = self.remembered();
+            if let Some(target) = remembered.targets.get(&webhook) {
+                return Ok(Some(Arc::clone(target)));
+            }
+            remembered.changes
+        };
         let found = means.store.webhook(webhook).await.map_err(|error| error.to_string())?;
         let Some(found) = found.filter(|webhook| webhook.enabled) else { return Ok(None) };
         let target = Arc::new(Target::open(&means.vault, &found)?);
-        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= REMEMBERED {
-            remembered.clear();
+        let mut remembered = self.remembered();
+        if remembered.changes == changes {
+            if remembered.targets.len() >= REMEMBERED {
+                remembered.targets.clear();
+            }
+            remembered.targets.insert(webhook, Arc::clone(&target));
         }
-        remembered.insert(webhook, Arc::clone(&target));
         Ok(Some(target))
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// To be read again.
     pub(super) fn forget(&self, webhook: WebhookKey) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&webhook);
+        let mut remembered = self.remembered();
+        remembered.changes += 1;
+        remembered.targets.remove(&webhook);
     }
 }

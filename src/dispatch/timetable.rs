@@ -1,82 +1,130 @@
 //! When the store has something for which webhook: one instant per webhook,
 //! however long its backlog. Nothing here wakes before the earliest of them.
+//!
+//! A webhook that is due and finds no place waits here: for a place of its own,
+//! or, if it has some left, in line for any. Each place that gets free wakes
+//! the one who waited longest, and what is new does not overtake the line
+//! ([`Handover::reserve_new`]): so nobody is passed over for ever.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use crate::model::id::WebhookKey;
 use crate::model::time::Timestamp;
+use crate::store::Handover;
+use crate::store::queue::Want;
 
-/// When each webhook is next due, and which are due but had no room.
-#[derive(Default)]
+/// When each webhook is next due, and which are due and have no place.
 pub(super) struct Timetable {
-    by_time: BTreeSet<(Timestamp, WebhookKey)>,
-    at: HashMap<WebhookKey, Timestamp>,
-    crowded: VecDeque<WebhookKey>,
-    is_crowded: HashSet<WebhookKey>,
+    handover: Arc<Handover>,
+    /// In order of time, then of being noted.
+    by_time: BTreeSet<(Timestamp, u64, WebhookKey)>,
+    at: HashMap<WebhookKey, (Timestamp, u64)>,
+    noted: u64,
+    /// Without a place of its own left.
+    crowded: HashSet<WebhookKey>,
+    /// With places of its own left and none of anyone's, longest waiting first.
+    line: VecDeque<WebhookKey>,
+    in_line: HashSet<WebhookKey>,
+    /// Woken by a free place, which someone else may have taken meanwhile.
+    called: HashSet<WebhookKey>,
 }
 
-/// So many crowded webhooks are looked at when a place gets free.
-const LOOK: usize = 8;
-
 impl Timetable {
+    /// An empty timetable; places are those of `handover`.
+    pub(super) fn new(handover: Arc<Handover>) -> Self {
+        Self {
+            handover,
+            by_time: BTreeSet::new(),
+            at: HashMap::new(),
+            noted: 0,
+            crowded: HashSet::new(),
+            line: VecDeque::new(),
+            in_line: HashSet::new(),
+            called: HashSet::new(),
+        }
+    }
+
     /// `webhook` has something due at `at`.
     pub(super) fn note(&mut self, webhook: WebhookKey, at: Timestamp) {
-        if self.is_crowded.contains(&webhook) {
+        if self.crowded.contains(&webhook) || self.in_line.contains(&webhook) {
             return;
         }
         match self.at.get(&webhook) {
-            Some(earlier) if *earlier <= at => return,
-            Some(later) => {
-                self.by_time.remove(&(*later, webhook));
+            Some((earlier, _)) if *earlier <= at => return,
+            Some((later, order)) => {
+                self.by_time.remove(&(*later, *order, webhook));
             }
             None => {}
         }
-        self.at.insert(webhook, at);
-        self.by_time.insert((at, webhook));
+        self.noted += 1;
+        self.at.insert(webhook, (at, self.noted));
+        self.by_time.insert((at, self.noted, webhook));
     }
 
     /// When something is next due.
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.by_time.first().map(|(at, _)| *at)
+        self.by_time.first().map(|(at, ..)| *at)
     }
 
     /// Takes out up to `limit` webhooks that are due by `now`, with their room;
-    /// those without room wait for [`Timetable::freed`].
-    pub(super) fn due(
-        &mut self,
-        now: Timestamp,
-        limit: usize,
-        room: impl Fn(WebhookKey) -> usize,
-    ) -> Vec<(WebhookKey, usize)> {
-        let mut due = Vec::new();
-        while due.len() < limit
-            && let Some(&(at, webhook)) = self.by_time.first()
+    /// those without wait for [`Timetable::freed`].
+    pub(super) fn due(&mut self, now: Timestamp, limit: usize) -> Vec<Want> {
+        let mut wants = Vec::new();
+        while wants.len() < limit
+            && let Some(&(at, order, webhook)) = self.by_time.first()
             && at <= now
         {
-            self.by_time.remove(&(at, webhook));
+            self.by_time.remove(&(at, order, webhook));
             self.at.remove(&webhook);
-            match room(webhook) {
-                0 => {
-                    self.is_crowded.insert(webhook);
-                    self.crowded.push_back(webhook);
-                }
-                room => due.push((webhook, room)),
+            let called = self.called.remove(&webhook);
+            let room = self.handover.room(webhook);
+            if room.own == 0 {
+                self.crowded.insert(webhook);
+                self.handover.set_waiting(webhook, true);
+            } else if room.all == 0 {
+                self.stand_in_line(webhook, called);
+            } else {
+                wants.push(Want { webhook, room: room.own.min(room.all) });
             }
         }
-        due
+        wants
     }
 
-    /// A place of `webhook` got free: it and the longest waiting of the crowded
-    /// ones are due again.
-    pub(super) fn freed(&mut self, webhook: WebhookKey, now: Timestamp) {
-        if self.is_crowded.remove(&webhook) {
-            self.note(webhook, now);
+    fn stand_in_line(&mut self, webhook: WebhookKey, first: bool) {
+        self.in_line.insert(webhook);
+        if first {
+            self.line.push_front(webhook);
+        } else {
+            self.line.push_back(webhook);
         }
-        for _ in 0..LOOK.min(self.crowded.len()) {
-            let Some(webhook) = self.crowded.pop_front() else { break };
-            if self.is_crowded.remove(&webhook) {
-                self.note(webhook, now);
-            }
+        self.handover.set_anyone_waits(true);
+    }
+
+    /// A place of `webhook` got free: the longest waiting is due.
+    pub(super) fn freed(&mut self, webhook: WebhookKey, now: Timestamp) {
+        if self.crowded.remove(&webhook) {
+            self.handover.set_waiting(webhook, false);
+            self.stand_in_line(webhook, false);
+        }
+        self.call(1, now);
+    }
+
+    /// A claim is over. Places that it left free go to the line: whoever was
+    /// called may have had nothing after all.
+    pub(super) fn claimed(&mut self, now: Timestamp) {
+        self.call(self.handover.free_places(), now);
+    }
+
+    fn call(&mut self, places: usize, now: Timestamp) {
+        for _ in 0..places {
+            let Some(next) = self.line.pop_front() else { break };
+            self.in_line.remove(&next);
+            self.called.insert(next);
+            self.note(next, now);
+        }
+        if self.line.is_empty() {
+            self.handover.set_anyone_waits(false);
         }
     }
 }
@@ -89,26 +137,87 @@ mod tests {
         Timestamp::from_ms(ms)
     }
 
+    fn table(capacity: usize, per_webhook: usize) -> (Timetable, Arc<Handover>) {
+        let handover = Arc::new(Handover::new(capacity, per_webhook));
+        handover.open();
+        (Timetable::new(Arc::clone(&handover)), handover)
+    }
+
+    fn due(table: &mut Timetable, ms: i64) -> Vec<(i64, usize)> {
+        table.due(at(ms), 9).into_iter().map(|want| (want.webhook.0, want.room)).collect()
+    }
+
     #[test]
     fn the_earliest_instant_of_a_webhook_counts() {
-        let mut table = Timetable::default();
-        table.note(WebhookKey(1), at(50));
-        table.note(WebhookKey(1), at(20));
-        table.note(WebhookKey(1), at(90));
+        let (mut table, _) = table(5, 5);
+        for ms in [50, 20, 90] {
+            table.note(WebhookKey(1), at(ms));
+        }
         assert_eq!(table.next(), Some(at(20)));
-        assert_eq!(table.due(at(19), 9, |_| 5), []);
-        assert_eq!(table.due(at(20), 9, |_| 5), [(WebhookKey(1), 5)]);
+        assert_eq!(due(&mut table, 19), []);
+        assert_eq!(due(&mut table, 20), [(1, 5)]);
         assert_eq!(table.next(), None);
     }
 
     #[test]
-    fn a_crowded_webhook_wakes_nobody_until_a_place_gets_free() {
-        let mut table = Timetable::default();
+    fn a_webhook_without_a_place_wakes_nobody_until_one_of_its_own_gets_free() {
+        let (mut table, handover) = table(9, 1);
+        assert!(handover.reserve(WebhookKey(1)));
         table.note(WebhookKey(1), at(10));
-        assert_eq!(table.due(at(10), 9, |_| 0), []);
+        assert_eq!(due(&mut table, 10), []);
         table.note(WebhookKey(1), at(11));
         assert_eq!(table.next(), None);
+        assert!(!handover.reserve_new(WebhookKey(1)), "what is new does not overtake what is stored");
+        handover.free(WebhookKey(1));
         table.freed(WebhookKey(1), at(30));
-        assert_eq!(table.due(at(30), 9, |_| 1), [(WebhookKey(1), 1)]);
+        assert_eq!(due(&mut table, 30), [(1, 1)]);
+    }
+
+    #[test]
+    fn each_free_place_goes_to_whoever_waited_longest_whatever_their_keys() {
+        let (mut table, handover) = table(1, 1);
+        assert!(handover.reserve(WebhookKey(7)));
+        for key in [5, 1, 3] {
+            table.note(WebhookKey(key), at(10));
+        }
+        assert_eq!(due(&mut table, 10), []);
+        for expected in [5, 1, 3] {
+            handover.free(WebhookKey(7));
+            table.freed(WebhookKey(7), at(20));
+            assert_eq!(due(&mut table, 20), [(expected, 1)]);
+            assert!(handover.reserve(WebhookKey(7)), "its attempt, standing in");
+            table.note(WebhookKey(expected), at(20));
+            assert_eq!(due(&mut table, 20), []);
+        }
+    }
+
+    #[test]
+    fn a_place_that_a_claim_left_free_goes_to_the_next_in_line() {
+        let (mut table, handover) = table(1, 1);
+        assert!(handover.reserve(WebhookKey(7)));
+        for key in [5, 1] {
+            table.note(WebhookKey(key), at(10));
+        }
+        assert_eq!(due(&mut table, 10), []);
+        handover.free(WebhookKey(7));
+        table.freed(WebhookKey(7), at(20));
+        assert_eq!(due(&mut table, 20), [(5, 1)], "which turns out to have nothing");
+        table.claimed(at(20));
+        assert_eq!(due(&mut table, 20), [(1, 1)]);
+    }
+
+    #[test]
+    fn whoever_was_called_and_found_the_place_taken_stays_first() {
+        let (mut table, handover) = table(1, 1);
+        assert!(handover.reserve(WebhookKey(7)));
+        for key in [5, 1] {
+            table.note(WebhookKey(key), at(10));
+        }
+        assert_eq!(due(&mut table, 10), []);
+        table.freed(WebhookKey(7), at(20));
+        assert_eq!(due(&mut table, 20), [], "the place was taken meanwhile");
+        handover.free(WebhookKey(7));
+        table.freed(WebhookKey(7), at(30));
+        assert_eq!(due(&mut table, 30), [(5, 1)]);
     }
 }

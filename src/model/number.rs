@@ -25,9 +25,9 @@ impl Subject {
         Self(format!("waba:{id}").into())
     }
 
-    /// The lane of one webhook's test events, apart from real ones.
-    pub fn test(webhook: &str) -> Self {
-        Self(format!("test:{webhook}").into())
+    /// A test event's own: it waits for no other, and no other for it.
+    pub fn test(random: u64) -> Self {
+        Self(format!("test:{random:016x}").into())
     }
 
     /// The subject that was stored as `text`.

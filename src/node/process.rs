@@ -18,8 +18,8 @@ use crate::policy::address::Rules;
 use crate::policy::signature::MetaKey;
 use crate::secrets::Vault;
 use crate::server;
-use crate::store::sqlite::{Mode, Options, Sqlite};
-use crate::store::{self, Handover};
+use crate::store::sqlite::{self, Mode, Options, Sqlite};
+use crate::store::{self, Catalog, Handover};
 use crate::telemetry::Metrics;
 use crate::transport::http::{self, HttpTransport};
 use crate::transport::resolve::Resolver;
@@ -37,6 +37,11 @@ pub enum ProcessError {
     /// The configuration, or the key file it names.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The key is not the one that the store's secrets are sealed with.
+    #[error(
+        "the store's secrets were sealed with another key\nhint: restore the key file that belongs to this store, or name it by secrets.key_file"
+    )]
+    OtherKey,
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -78,7 +83,11 @@ pub struct Process {
 impl Process {
     /// Opens the store, binds the listener and starts the node.
     pub async fn open(config: &Config, env: Env) -> Result<Self, ProcessError> {
+        let address = config.server.listen;
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| ProcessError::Listen { address, source })?;
         config::check_key_file(config)?;
+        sqlite::check_directory(&config.store.path)?;
         let vault = Vault::new(&config::secret_key(&config.secrets, &env.entropy)?);
         let metrics = Metrics::new();
         let delivery = &config.delivery;
@@ -92,9 +101,7 @@ impl Process {
         };
         let (faults, now) = (env.faults.clone(), env.clock.now());
         let store = Sqlite::open(&options, Arc::clone(&handover), faults, metrics.clone(), now)?;
-        let address = config.server.listen;
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| ProcessError::Listen { address, source })?;
+        recognise_key(&store, &vault, &env).await?;
         let settings = settings(config, listener.local_addr()?);
         let transport = transport(config, &settings, &env)?;
         let depth = store.clone();
@@ -154,6 +161,15 @@ impl Process {
             _ = interrupt.recv() => Err(ProcessError::Aborted),
             () = tokio::time::sleep(limits.drain_timeout) => Err(ProcessError::Aborted),
         }
+    }
+}
+
+/// Refuses a key other than the one that the store's secrets are sealed with.
+async fn recognise_key(store: &Sqlite, vault: &Vault, env: &Env) -> Result<(), ProcessError> {
+    match store.key_check().await? {
+        Some(check) if vault.recognises(&check) => Ok(()),
+        Some(_) => Err(ProcessError::OtherKey),
+        None => Ok(store.put_key_check(vault.check(&env.entropy)).await?),
     }
 }
 

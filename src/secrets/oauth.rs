@@ -42,6 +42,16 @@ pub struct Client {
     pub scope: Option<String>,
 }
 
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |client: &Self| {
+            (client.url.clone(), client.client_id.clone(), client.location, client.scope.clone())
+        };
+        parts(self) == parts(other)
+            && self.client_secret.expose_secret() == other.client_secret.expose_secret()
+    }
+}
+
 impl Client {
     /// The text that is sealed.
     pub fn to_json(&self) -> SecretString {

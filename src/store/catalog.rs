@@ -115,6 +115,11 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// How much of what there is, for the metrics.
     fn totals(&self, now: Timestamp) -> Reply<Totals>;
+    /// What was kept to recognise the key that seals secrets, if anything was.
+    fn key_check(&self) -> Reply<Option<Vec<u8>>>;
+    /// Keeps it; there is none yet.
+    fn put_key_check(&self, sealed: Vec<u8>) -> Reply<()>;
+
     /// Answers if the store can be read and written.
     fn ping(&self) -> Reply<()>;
     /// Does one small step of the store's own housekeeping, of about `step`

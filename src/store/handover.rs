@@ -32,6 +32,10 @@ struct Inner {
     ready: VecDeque<Claimed>,
     due: BTreeMap<WebhookKey, Timestamp>,
     changed: BTreeSet<WebhookKey>,
+    freed: Vec<WebhookKey>,
+    /// Webhooks, and whether any at all, whose stored deliveries wait for a place.
+    waiting: BTreeSet<WebhookKey>,
+    anyone_waits: bool,
 }
 
 /// What the dispatcher takes away.
@@ -43,6 +47,17 @@ pub struct News {
     pub due: BTreeMap<WebhookKey, Timestamp>,
     /// Webhooks whose configuration changed.
     pub changed: BTreeSet<WebhookKey>,
+    /// Webhooks of which a place was given back unused, once for each place.
+    pub freed: Vec<WebhookKey>,
+}
+
+/// How many more deliveries fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Of the webhook.
+    pub own: usize,
+    /// Of anyone.
+    pub all: usize,
 }
 
 impl Handover {
@@ -67,9 +82,23 @@ impl Handover {
         self.inner().open = false;
     }
 
-    /// Takes a place for a delivery of `webhook`; false if there is none.
+    /// Takes a place for a delivery that has just become ready, if there is one
+    /// and nothing stored waits for it: what came first goes first.
+    pub fn reserve_new(&self, webhook: WebhookKey) -> bool {
+        let mut inner = self.inner();
+        if inner.anyone_waits || inner.waiting.contains(&webhook) {
+            return false;
+        }
+        self.take_place(&mut inner, webhook)
+    }
+
+    /// Takes a place for a stored delivery of `webhook`; false if there is none.
     pub fn reserve(&self, webhook: WebhookKey) -> bool {
         let mut inner = self.inner();
+        self.take_place(&mut inner, webhook)
+    }
+
+    fn take_place(&self, inner: &mut Inner, webhook: WebhookKey) -> bool {
         let taken = inner.places_of.get(&webhook).copied().unwrap_or(0);
         if !inner.open || inner.places >= self.capacity || taken >= self.per_webhook {
             return false;
@@ -79,9 +108,38 @@ impl Handover {
         true
     }
 
-    /// Gives places back: the delivery settled, or was never committed.
-    pub fn free(&self, webhook: WebhookKey) {
+    /// Says that stored deliveries of `webhook` wait for one of its own places,
+    /// or no longer.
+    pub fn set_waiting(&self, webhook: WebhookKey, waits: bool) {
         let mut inner = self.inner();
+        if waits {
+            inner.waiting.insert(webhook);
+        } else {
+            inner.waiting.remove(&webhook);
+        }
+    }
+
+    /// Says that stored deliveries wait for any place, or no longer.
+    pub fn set_anyone_waits(&self, waits: bool) {
+        self.inner().anyone_waits = waits;
+    }
+
+    /// Gives back a place that was never used: its delivery was not committed.
+    /// That is news, because someone may be waiting for it.
+    pub fn give_back(&self, webhook: WebhookKey) {
+        let mut inner = self.inner();
+        Self::leave_place(&mut inner, webhook);
+        inner.freed.push(webhook);
+        drop(inner);
+        self.news.notify_one();
+    }
+
+    /// Frees the place of a delivery whose attempt is over.
+    pub fn free(&self, webhook: WebhookKey) {
+        Self::leave_place(&mut self.inner(), webhook);
+    }
+
+    fn leave_place(inner: &mut Inner, webhook: WebhookKey) {
         let left = inner.places_of.get(&webhook).copied().unwrap_or(0);
         debug_assert!(left > 0, "a place is freed once");
         inner.places = inner.places.saturating_sub(1);
@@ -93,10 +151,15 @@ impl Handover {
     }
 
     /// How many more deliveries of `webhook` fit.
-    pub fn room(&self, webhook: WebhookKey) -> usize {
+    pub fn room(&self, webhook: WebhookKey) -> Room {
         let inner = self.inner();
         let taken = inner.places_of.get(&webhook).copied().unwrap_or(0);
-        self.per_webhook.saturating_sub(taken).min(self.capacity.saturating_sub(inner.places))
+        Room { own: self.per_webhook.saturating_sub(taken), all: self.capacity.saturating_sub(inner.places) }
+    }
+
+    /// How many places are left for anyone.
+    pub fn free_places(&self) -> usize {
+        self.capacity.saturating_sub(self.inner().places)
     }
 
     /// How many places are taken, and how many there are.
@@ -134,6 +197,7 @@ impl Handover {
             ready: std::mem::take(&mut inner.ready),
             due: std::mem::take(&mut inner.due),
             changed: std::mem::take(&mut inner.changed),
+            freed: std::mem::take(&mut inner.freed),
         }
     }
 

@@ -84,6 +84,8 @@ pub struct Receipt {
     pub unrouted: u64,
     /// Kept raw.
     pub unparsed: u64,
+    /// Message traffic: counted by the intake, nothing of it is kept.
+    pub ignored: u64,
 }
 
 /// An event that does not come from Meta.

@@ -36,7 +36,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use connection::Readers;
-pub use connection::{Problem, inspect};
+pub use connection::{Problem, check_directory, inspect};
 use writer::{Handle, State};
 
 use super::queue::{

@@ -38,11 +38,13 @@ pub enum Refused {
     Timeout,
     /// It came for an app that is not configured.
     UnknownApp,
+    /// A handshake with a wrong token, or none.
+    Handshake,
 }
 
 impl Refused {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Signature,
         Self::TooLarge,
         Self::Encoding,
@@ -50,6 +52,7 @@ impl Refused {
         Self::Store,
         Self::Timeout,
         Self::UnknownApp,
+        Self::Handshake,
     ];
 
     /// The reason's name, as in the metric's label.
@@ -62,6 +65,7 @@ impl Refused {
             Self::Store => "store",
             Self::Timeout => "timeout",
             Self::UnknownApp => "unknown_app",
+            Self::Handshake => "handshake",
         }
     }
 }
@@ -88,7 +92,7 @@ struct Inner {
     /// In the order of [`CHANGES`].
     changes: [Counter; 6],
     /// In the order of [`Refused::ALL`].
-    refused: [Counter; 7],
+    refused: [Counter; 8],
     /// In the order of [`OutcomeClass::ALL`].
     attempts: [Counter; 12],
     /// In the order of [`DeliveryState::ALL`]; the pending one stays out of it.

@@ -6,6 +6,7 @@
 mod chaos;
 mod oauth;
 pub(crate) mod receivers;
+mod recoveries;
 mod stories;
 pub(crate) mod world;
 

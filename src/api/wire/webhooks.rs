@@ -1,7 +1,7 @@
 //! Webhooks as the native API shows them.
 
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Attempt;
 use super::compat::WebhookType;
@@ -101,6 +101,16 @@ impl From<catalog::Health> for Health {
             last_failure: health.last_failure.map(Attempt::from),
         }
     }
+}
+
+/// How to rotate.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct RotateQuery {
+    /// Rotate even while the secret before the last rotation still signs, which
+    /// ends that one at once.
+    pub force: Option<bool>,
 }
 
 /// A webhook's signing secret.

@@ -129,7 +129,7 @@ fn accept_change(
         test: false,
         fill_limits: batch.fill_limits,
     };
-    match keep_event(turn, &origin, change, &change.subject, route)? {
+    match keep_event(turn, &origin, change, route)? {
         Some(_) => receipt.accepted += 1,
         None => receipt.resent += 1,
     }

@@ -171,6 +171,16 @@ impl Catalog for Sqlite {
         self.read(move |sql| queries::totals(sql, now))
     }
 
+    fn key_check(&self) -> Reply<Option<Vec<u8>>> {
+        self.read(|sql| Ok(queries::key_check(sql)?))
+    }
+
+    fn put_key_check(&self, sealed: Vec<u8>) -> Reply<()> {
+        self.write(move |turn| {
+            turn.sql.execute("INSERT INTO key_check (sealed) VALUES (?1)", [sealed]).map(|_| ())
+        })
+    }
+
     fn ping(&self) -> Reply<()> {
         let store = self.clone();
         Box::pin(async move {

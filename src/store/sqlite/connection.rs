@@ -31,6 +31,17 @@ fn unusable(message: String) -> Error {
     Error::new(ErrorKind::Unusable, message)
 }
 
+/// Refuses a store whose directory is missing, before anything is made beside it.
+pub fn check_directory(path: &Path) -> Result<(), Error> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) if !parent.is_dir() => Err(unusable(format!(
+            "the store's directory {} does not exist\nhint: create it, owned by the server's user",
+            parent.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Opens the connection that writes, alone: the lock file next to the database
 /// stays locked while the returned handle lives.
 pub(super) fn open_writer(path: &Path) -> Result<(Connection, File), Error> {
@@ -54,7 +65,7 @@ fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => not_ours(path),
         Some(ErrorCode::DatabaseCorrupt) => unusable(format!(
-            "the store {} is damaged: {error}; hint: keep a copy of the file and restore a backup",
+            "the store {} is damaged: {error}\nhint: keep a copy of the file and restore a backup",
             path.display()
         )),
         _ => cannot("open the store", path, error),
@@ -63,13 +74,13 @@ fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
 
 fn cannot(do_what: &str, path: &Path, error: &dyn std::error::Error) -> Error {
     unusable(format!(
-        "cannot {do_what} {}: {error}; hint: check that its directory exists and that this user may write there",
+        "cannot {do_what} {}: {error}\nhint: check that its directory exists and that this user may write there",
         path.display()
     ))
 }
 
 fn not_ours(path: &Path) -> Error {
-    unusable(format!("{} is not a Bellwether store; hint: give store.url another path", path.display()))
+    unusable(format!("{} is not a Bellwether store\nhint: give store.url another path", path.display()))
 }
 
 /// Makes the database file, if there is none, for this user alone: SQLite gives
@@ -103,11 +114,11 @@ fn lock(path: &Path) -> Result<File, Error> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::Error(error)) => Err(unusable(format!(
-            "cannot lock {}: {error}; hint: the store needs a local file system",
+            "cannot lock {}: {error}\nhint: the store needs a local file system",
             lock_path.display()
         ))),
         Err(TryLockError::WouldBlock) => Err(unusable(format!(
-            "the store {} is in use by another process; hint: stop that one first, one store serves one process",
+            "the store {} is in use by another process\nhint: stop that one first, one store serves one process",
             path.display()
         ))),
     }
@@ -143,7 +154,7 @@ fn check_settings(connection: &Connection) -> Result<(), Error> {
         let found = read(name)?;
         if found != wanted {
             return Err(unusable(format!(
-                "the store's {name} is {found:?} where {wanted:?} was asked for: it would not be durable; hint: check the file system"
+                "the store's {name} is {found:?} where {wanted:?} was asked for: it would not be durable\nhint: check the file system"
             )));
         }
     }
@@ -166,7 +177,7 @@ fn check_ours(connection: &Connection, path: &Path) -> Result<(), Error> {
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if version > known {
         return Err(unusable(format!(
-            "the store {} has schema {version} and this program knows {known}; hint: run the newer bellwether that made it",
+            "the store {} has schema {version} and this program knows {known}\nhint: run the newer bellwether that made it",
             path.display()
         )));
     }
@@ -198,8 +209,9 @@ pub enum Problem {
 }
 
 /// Looks at a store without changing it: whether it is ours, of a known schema
-/// and undamaged. A store in use may be inspected too.
-pub fn inspect(path: &Path) -> Result<(), Problem> {
+/// and undamaged. A store in use may be inspected too. Says what was kept to
+/// recognise the key that seals secrets.
+pub fn inspect(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
     if !path.exists() {
         return Err(Problem::Missing);
     }
@@ -215,7 +227,7 @@ pub fn inspect(path: &Path) -> Result<(), Problem> {
     }
     check_ours(&connection, path).map_err(unusable)?;
     match verdict {
-        Ok(verdict) if verdict == "ok" => Ok(()),
+        Ok(verdict) if verdict == "ok" => Ok(super::queries::key_check(&connection).unwrap_or_default()),
         Ok(verdict) => Err(Problem::Damaged(verdict)),
         Err(error) => Err(unusable(cannot_open(path, &error))),
     }

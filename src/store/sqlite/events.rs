@@ -9,7 +9,6 @@ use crate::model::change::Change;
 use crate::model::delivery::{DeliveryState, Lane};
 use crate::model::event::{Envelope, body, event_type};
 use crate::model::id::{AccountKey, DeliveryId, EventId, NumberKey, WebhookKey};
-use crate::model::number::Subject;
 use crate::model::time::Timestamp;
 use crate::policy::transition::{Transition, transition};
 use crate::store::queue::Claimed;
@@ -31,9 +30,9 @@ pub(super) fn keep_event(
     turn: &mut Turn<'_>,
     origin: &Origin<'_>,
     change: &Change,
-    subject: &Subject,
     route: &Route,
 ) -> rusqlite::Result<Option<EventId>> {
+    let subject = &change.subject;
     let state = number_state(turn, route.account, subject)?;
     let position = turn.memory.last_position + 1;
     let (next, detail) = match transition(&state, change, origin.now, position, origin.fill_limits) {
@@ -102,7 +101,7 @@ fn owe(
         let head = !lane_is_taken(turn, event.account, lane)?;
         let mut token = 0;
         let mut due_at = head.then_some(origin.now);
-        if head && turn.reserve(webhook) {
+        if head && turn.reserve_new(webhook) {
             let lease = turn.lease(origin.now);
             (token, due_at) = (lease.token, Some(lease.until));
             turn.hand_over(Claimed {

@@ -7,7 +7,6 @@ use super::routes::{Route, find_route};
 use super::writer::Turn;
 use crate::model::change::Change;
 use crate::model::id::{AccountKey, EventId, WebhookId, WebhookKey};
-use crate::model::number::Subject;
 use crate::store::queue::{Audience, Publication, Published, Waiting};
 
 /// Keeps a published event, once per idempotency key.
@@ -22,26 +21,25 @@ pub(super) fn publish(turn: &mut Turn<'_>, publication: &Publication) -> rusqlit
     if !configured {
         return Ok(Published::NotConfigured);
     }
-    let (route, subject) = match publication.audience {
+    let route = match publication.audience {
         Audience::Test(webhook) => {
             let Some(key) = test_target(turn, account, webhook)? else {
                 return Ok(Published::UnknownWebhook);
             };
-            let route = Route {
+            Route {
                 account,
                 account_id: publication.account,
                 configured,
                 waiting: false,
                 webhooks: vec![key],
-            };
-            (route, Subject::test(&webhook.to_string()))
+            }
         }
         Audience::Routed => {
             let route = find_route(turn, publication.change.business_account.as_str())?;
             let Some(route) = route.filter(|route| route.account == account) else {
                 return Ok(Published::UnknownBusinessAccount);
             };
-            ((*route).clone(), publication.change.subject.clone())
+            (*route).clone()
         }
     };
     let origin = Origin {
@@ -54,8 +52,7 @@ pub(super) fn publish(turn: &mut Turn<'_>, publication: &Publication) -> rusqlit
     };
     // What an account publishes is news, even the latest value again.
     let change = Change { time: None, ..publication.change.clone() };
-    let id = keep_event(turn, &origin, &change, &subject, &route)?
-        .expect("a change without a time is never a resend");
+    let id = keep_event(turn, &origin, &change, &route)?.expect("a change without a time is never a resend");
     remember(turn, account, publication, id)?;
     Ok(Published::Accepted(id))
 }

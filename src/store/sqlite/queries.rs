@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::deliveries;
 use super::listing::{self, Of, Order, VISITS};
@@ -151,4 +151,9 @@ pub(super) fn ping_by_reading(sql: &Connection) -> Result<(), Error> {
     sql.prepare_cached("SELECT value FROM facts WHERE name = 'opened'")?
         .query_row([], |row| row.get::<_, i64>(0))?;
     Ok(())
+}
+
+/// What was kept to recognise the sealing key.
+pub(super) fn key_check(sql: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
+    sql.query_row("SELECT sealed FROM key_check", [], |row| row.get(0)).optional()
 }

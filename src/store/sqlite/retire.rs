@@ -52,9 +52,13 @@ fn retire_event(turn: &mut Turn<'_>, position: Position) -> rusqlite::Result<()>
     sql.prepare_cached("DELETE FROM deliveries WHERE id BETWEEN ?1 AND ?2")?.execute((first, last))?;
     sql.prepare_cached("UPDATE facts SET value = max(value, ?1) WHERE name = 'last_position'")?
         .execute([position])?;
-    let (account, number): (i64, i64) = sql
-        .prepare_cached("DELETE FROM events WHERE position = ?1 RETURNING account, number")?
-        .query_row([position], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (account, number, test): (i64, i64, bool) = sql
+        .prepare_cached("DELETE FROM events WHERE position = ?1 RETURNING account, number, test")?
+        .query_row([position], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    if test {
+        // A test event has a number of its own.
+        sql.prepare_cached("DELETE FROM numbers WHERE key = ?1")?.execute([number])?;
+    }
     sql.prepare_cached("DELETE FROM events_by_account WHERE account = ?1 AND position = ?2")?
         .execute((account, position))?;
     sql.prepare_cached("DELETE FROM events_by_number WHERE number = ?1 AND position = ?2")?

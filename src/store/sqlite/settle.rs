@@ -93,7 +93,7 @@ pub(super) fn promote(
     let next = select.query_row((account.0, lane.webhook.0, lane.number.0), |row| row.get(0)).optional()?;
     drop(select);
     let Some(next) = next.map(DeliveryId) else { return Ok(()) };
-    if is_enabled(turn, lane.webhook)? && turn.reserve(lane.webhook) {
+    if is_enabled(turn, lane.webhook)? && turn.reserve_new(lane.webhook) {
         return lease_out(turn, next, now);
     }
     turn.sql

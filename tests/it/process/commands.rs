@@ -85,6 +85,18 @@ fn check_names_what_is_wrong_with_the_configuration_and_the_store() {
     std::fs::write(directory.path().join("store.db"), b"this is no database").unwrap();
     let damaged = check();
     assert_eq!(damaged.status.code(), Some(4), "{}", out(&damaged));
+    let key_file = directory.path().join("store.db.key");
+    for file in ["store.db", "store.db.key"] {
+        std::fs::remove_file(directory.path().join(file)).unwrap();
+    }
+    drop(Running::start(directory.path(), &[]));
+    let own = std::fs::read(&key_file).unwrap();
+    std::fs::write(&key_file, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
+    let other = check();
+    assert_eq!(other.status.code(), Some(3), "{}", out(&other));
+    assert!(err(&other).contains("another key"), "{}", err(&other));
+    std::fs::write(&key_file, own).unwrap();
+    assert_eq!(check().status.code(), Some(0));
     std::fs::remove_file(directory.path().join("store.db.key")).unwrap();
     let keyless = check();
     assert_eq!(keyless.status.code(), Some(3));

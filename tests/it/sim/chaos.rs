@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use bellwether::env::{Entropy, Fault, Faults};
 use bellwether::model::attempt::OutcomeClass;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::receivers::{Answer, Arrival, Receivers};
-use super::world::{ACCOUNT, EPOCH_MS, Terms, World, notification, post_signed, simulate_with, upgrade};
+use super::world::{
+    ACCOUNT, EPOCH_MS, Terms, WABA, World, notification, post_signed, simulate_with, upgrade,
+};
 
 /// How many seeds `./test` runs; `SIM_SEEDS` asks for more.
 const SEEDS: u64 = 200;
@@ -70,7 +72,10 @@ fn run(seed: u64) -> Vec<String> {
         ..Terms::default()
     };
     simulate_with(terms, |mut world| async move {
+        let body = json!({"accountId": ACCOUNT, "subAccountId": "second"});
+        world.call("PUT", &format!("/v1/business-accounts/{WABA}"), body).await;
         world.receiver("shop").await;
+        world.receiver("second").await;
         calm.store(false, Ordering::Relaxed);
         let mut ledger = Ledger::default();
         for step in 0..STEPS {
@@ -80,7 +85,9 @@ fn run(seed: u64) -> Vec<String> {
         // Then all heals, and everything must come to an end.
         calm.store(true, Ordering::Relaxed);
         world.terms.receivers.heal();
-        world.crash_and_restart().await;
+        if seed.is_multiple_of(3) {
+            world.crash_and_restart().await;
+        }
         world.quiesce().await;
         check_always(&world, &ledger);
         check_at_end(&world, &ledger).await;
@@ -254,10 +261,11 @@ fn check_waits(world: &World, lane: &(String, String), arrivals: &[Arrival]) {
 fn check_doubled(world: &World, fired: usize) {
     let mut confirmed = BTreeSet::new();
     let mut doubled = 0;
-    for (_, arrival) in world.terms.receivers.arrivals() {
-        doubled += usize::from(confirmed.contains(&arrival.webhook_id));
+    for (url, arrival) in world.terms.receivers.arrivals() {
+        let delivery = (url, arrival.webhook_id);
+        doubled += usize::from(confirmed.contains(&delivery));
         if arrival.confirmed {
-            confirmed.insert(arrival.webhook_id);
+            confirmed.insert(delivery);
         }
     }
     let budget = world.crashes.len() * world.terms.max_in_flight + fired;
@@ -267,14 +275,15 @@ fn check_doubled(world: &World, fired: usize) {
 /// What must hold once everything has healed.
 async fn check_at_end(world: &World, ledger: &Ledger) {
     let arrivals = world.terms.receivers.arrivals();
-    let arrived: BTreeSet<String> = arrivals
-        .iter()
-        .filter(|(_, arrival)| arrival.confirmed)
-        .map(|(_, arrival)| arrival.limit())
-        .collect();
-    let exhausted: BTreeSet<String> = visible(world, "exhausted").await;
+    let confirmed = arrivals.iter().filter(|(_, arrival)| arrival.confirmed);
+    let arrived: BTreeSet<(String, String)> =
+        confirmed.map(|(url, arrival)| (url.clone(), arrival.limit())).collect();
+    let exhausted = visible(world, "exhausted").await;
     for limit in &ledger.acknowledged {
-        assert!(arrived.contains(limit) || exhausted.contains(limit), "LOST {limit}");
+        for url in ["https://shop.example.com/hook", "https://second.example.com/hook"] {
+            let there = arrived.contains(&(url.to_owned(), limit.clone())) || exhausted.contains(limit);
+            assert!(there, "LOST {limit} to {url}");
+        }
     }
     let ids: BTreeSet<(String, String)> =
         arrivals.iter().map(|(_, a)| (a.limit(), a.webhook_id.clone())).collect();

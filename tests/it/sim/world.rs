@@ -85,6 +85,7 @@ pub(crate) struct World {
     pub(crate) env: Env,
     directory: tempdir::TempDir,
     node: Option<Node>,
+    handover: Option<Arc<Handover>>,
     notified: i64,
     /// When the node vanished.
     pub(crate) crashes: Vec<tokio::time::Instant>,
@@ -104,6 +105,7 @@ impl World {
             env,
             directory: tempdir::TempDir::new(),
             node: None,
+            handover: None,
             notified: 0,
             crashes: Vec::new(),
             starts: Vec::new(),
@@ -118,6 +120,7 @@ impl World {
     pub(crate) async fn start(&mut self) {
         self.starts.push(tokio::time::Instant::now());
         let handover = Arc::new(Handover::new(self.terms.loaded, 2 * self.terms.per_webhook));
+        self.handover = Some(Arc::clone(&handover));
         let options = Options { path: self.path(), lease_ms: 70_000, queue: 1_000, mode: Mode::Inline };
         let metrics = Metrics::new();
         let opened = loop {
@@ -174,6 +177,10 @@ impl World {
 
     pub(crate) fn router(&self) -> Router {
         self.node.as_ref().unwrap().router.clone()
+    }
+
+    pub(crate) fn handover(&self) -> Arc<Handover> {
+        Arc::clone(self.handover.as_ref().unwrap())
     }
 
     /// Calls the API as the operator.

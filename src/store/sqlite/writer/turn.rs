@@ -69,10 +69,22 @@ impl<'a> Turn<'a> {
         Lease { token: self.memory.last_token, until }
     }
 
-    /// Takes a place in the handover, to be filled by [`Turn::hand_over`]; false
-    /// if there is none. It is given back if this does not become durable.
+    /// Takes a place in the handover for a stored delivery, to be filled by
+    /// [`Turn::hand_over`]; false if there is none. It is given back if this does
+    /// not become durable.
     pub(in crate::store::sqlite) fn reserve(&mut self, webhook: WebhookKey) -> bool {
         let there = self.handover.reserve(webhook);
+        self.keep_place(webhook, there)
+    }
+
+    /// The same for a delivery that has just become ready: it does not overtake
+    /// what is stored.
+    pub(in crate::store::sqlite) fn reserve_new(&mut self, webhook: WebhookKey) -> bool {
+        let there = self.handover.reserve_new(webhook);
+        self.keep_place(webhook, there)
+    }
+
+    fn keep_place(&mut self, webhook: WebhookKey, there: bool) -> bool {
         if there {
             self.effects.places.push(webhook);
         }
@@ -122,7 +134,7 @@ impl<'a> Turn<'a> {
 impl Effects {
     /// Gives the places back of what does not become durable.
     pub(super) fn give_back(&self, handover: &Handover) {
-        self.places.iter().for_each(|webhook| handover.free(*webhook));
+        self.places.iter().for_each(|webhook| handover.give_back(*webhook));
     }
 
     pub(super) fn add(&mut self, other: Self) {
