@@ -178,7 +178,7 @@ async fn unknown_path(State(app): State<App>, uri: Uri) -> Response {
         return compat::unknown_path(uri.path()).render(&app);
     }
     errors::Problem::new(errors::Code::NotFound, format!("there is nothing at {}", uri.path()))
-        .hint("GET /openapi.json lists every path")
+        .hint("GET /openapi.json lists the paths under /v1 and /api/v1; /docs shows them")
         .into_response()
 }
 

@@ -77,24 +77,28 @@ pub enum Exit {
 struct Failure {
     exit: Exit,
     message: String,
+    /// Stands before the message; nothing before a list of problems, of which
+    /// the first is like the others.
+    mark: &'static str,
 }
 
 impl Failure {
     fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Self { exit, message: message.to_string() }
+        Self { exit, message: message.to_string(), mark: "error: " }
     }
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::new(Exit::Config, error)
+        Self { mark: "", ..Self::new(Exit::Config, error) }
     }
 }
 
 impl From<ProcessError> for Failure {
     fn from(error: ProcessError) -> Self {
-        let exit = match &error {
-            ProcessError::Config(_) | ProcessError::OtherKey => Exit::Config,
+        let exit = match error {
+            ProcessError::Config(error) => return error.into(),
+            ProcessError::OtherKey => Exit::Config,
             ProcessError::Store(_) => Exit::Store,
             ProcessError::StoreFailed => Exit::StoreFailed,
             ProcessError::Listen { .. } => Exit::Listen,
@@ -117,7 +121,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Nobody may be listening any more; the exit code still tells.
-            let _ = writeln!(std::io::stderr(), "error: {}", failure.message);
+            let _ = writeln!(std::io::stderr(), "{}{}", failure.mark, failure.message);
             ExitCode::from(failure.exit as u8)
         }
     }

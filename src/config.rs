@@ -3,6 +3,7 @@
 //! key that is misspelled must not silently mean its default. Nothing else in
 //! the program reads the environment.
 
+mod exposed;
 mod failpoint;
 mod found;
 mod key_file;
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::level_filters::LevelFilter;
 
+pub use exposed::readable_by_all;
 pub use failpoint::EXIT_CODE as FAILPOINT_EXIT_CODE;
 pub use key_file::{check_key_file, secret_key};
 pub use problem::{ConfigError, Problem};
@@ -29,7 +31,7 @@ use crate::env::Faults;
 use crate::policy::retry::Schedule;
 use crate::telemetry::logs::Format;
 use found::Found;
-use reader::Reader;
+use reader::{Reader, Wrong};
 
 /// Everything that can be configured, checked.
 #[derive(Debug, Clone)]
@@ -242,8 +244,6 @@ impl Config {
 }
 
 fn server(from: &mut Reader) -> Option<Server> {
-    let expected = "must be an IP address and a port such as 127.0.0.1:8700";
-    let listen = |text: &str| text.parse().map_err(|_| format!("{expected}, found {text:?}"));
     let listen = from.text("server.listen", listen);
     Some(Server {
         listen: listen?,
@@ -254,20 +254,45 @@ fn server(from: &mut Reader) -> Option<Server> {
     })
 }
 
+/// An address to listen on. A name could mean several, or another one tomorrow.
+fn listen(text: &str) -> Result<SocketAddr, Wrong> {
+    const USUAL: u16 = 8700;
+    text.parse().map_err(|_| {
+        let port = text.rsplit_once(':').map_or(text, |(_, port)| port).parse().unwrap_or(USUAL);
+        let hint = match text.parse::<IpAddr>() {
+            Ok(ip) => format!("write {}", SocketAddr::new(ip, USUAL)),
+            Err(_) => {
+                format!("write 127.0.0.1:{port} for this machine only, 0.0.0.0:{port} for its networks too")
+            }
+        };
+        Wrong::new(
+            format!("must be an IP address and a port such as 127.0.0.1:8700, found {text:?}"),
+            Some(hint),
+        )
+    })
+}
+
 /// The file that `sqlite:PATH` names. What is wrong is told without the text:
-/// a database's URL may hold a password.
-fn store_path(url: &str) -> Result<PathBuf, String> {
+/// a database's URL may hold a password; the hint shows it only if it is a path.
+fn store_path(url: &str) -> Result<PathBuf, Wrong> {
+    let example = || Some("write sqlite:/var/lib/bellwether/bellwether.db".to_owned());
+    let corrected = |path: &str| {
+        let is_path = !path.is_empty() && !path.contains([':', '@', '?']);
+        if is_path { Some(format!("write sqlite:{path}")) } else { example() }
+    };
     if ["postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Err("names a PostgreSQL database: this version keeps everything in SQLite".to_owned());
+        let reason = "names a PostgreSQL database: this version keeps everything in SQLite";
+        return Err(Wrong::new(reason, example()));
     }
     match url.strip_prefix("sqlite:") {
-        None => Err("must begin with `sqlite:`".to_owned()),
-        Some("") => Err("names no file".to_owned()),
+        None => Err(Wrong::new("must begin with `sqlite:`", corrected(url))),
+        Some("") => Err(Wrong::new("names no file", example())),
         Some(path) if path.starts_with("//") => {
-            Err("must not have `//`: the path follows `sqlite:` as it is".to_owned())
+            let reason = "must not have `//`: the path follows `sqlite:` as it is";
+            Err(Wrong::new(reason, corrected(&path[2..])))
         }
         Some(path) if path.starts_with(':') => {
-            Err("must name a file: what is kept in memory only is not kept".to_owned())
+            Err(Wrong::new("must name a file: what is kept in memory only is not kept", example()))
         }
         Some(path) => Ok(path.into()),
     }

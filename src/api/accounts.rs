@@ -48,6 +48,8 @@ async fn list(
 }
 
 /// Registers or changes an account.
+///
+/// Without chatApps a new account takes part, and one that exists stays as it is.
 #[utoipa::path(put, path = "/v1/accounts/{accountId}", operation_id = "putAccount",
     request_body = wire::PutAccount,
     responses(
@@ -62,8 +64,10 @@ async fn put(
 ) -> Result<(StatusCode, Json<wire::Account>), Problem> {
     let name = label("name", wanted.name, 200)?;
     let before = app.store.account(id).await?;
+    let before_chat_apps = before.as_ref().is_none_or(|account| account.chat_apps);
+    let chat_apps = wanted.chat_apps.unwrap_or(before_chat_apps);
     let created_at = before.map_or_else(|| app.env.clock.now(), |account| account.created_at);
-    let account = Account { id, name, chat_apps: wanted.chat_apps, created_at };
+    let account = Account { id, name, chat_apps, created_at };
     let new = app.store.put_account(account.clone()).await?;
     (app.errand)();
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };

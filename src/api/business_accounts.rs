@@ -1,12 +1,14 @@
 //! Business accounts (WABAs) and the accounts they belong to.
 
+use std::str::FromStr;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::auth::Operator;
 use super::errors::{Code, Problem};
-use super::input::{Id, Input, Params};
+use super::input::{Id, InPath, Input, Params};
 use super::openapi::Routes;
 use super::{App, paging, wire};
 use crate::model::account::BusinessAccount;
@@ -43,7 +45,9 @@ async fn list(
 }
 
 /// Registers a business account to an account, or moves it to another one.
-/// Changes that waited for it are routed.
+///
+/// Changes that waited for it are routed, to the webhooks that exist then: so
+/// configure those first.
 #[utoipa::path(put, path = "/v1/business-accounts/{businessAccountId}", operation_id = "putBusinessAccount",
     request_body = wire::PutBusinessAccount,
     responses(
@@ -55,7 +59,7 @@ async fn list(
 async fn put(
     _: Operator,
     State(app): State<App>,
-    Id(id): Id<BusinessAccountId>,
+    Id(MetaId(id)): Id<MetaId>,
     Input(wanted): Input<wire::PutBusinessAccount>,
 ) -> Result<(StatusCode, Json<wire::BusinessAccount>), Problem> {
     let account: AccountId = wanted.account_id.parse().map_err(|error| Problem::field("accountId", error))?;
@@ -77,6 +81,25 @@ async fn put(
     (app.errand)();
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(business_account.into())))
+}
+
+/// An id that can be registered. Meta's are digits: anything else is a slip by
+/// which every change of the business account would wait unrouted. What Meta
+/// posts is read more leniently, for nothing of that may be lost.
+struct MetaId(BusinessAccountId);
+
+impl InPath for MetaId {
+    const NAME: &'static str = "businessAccountId";
+}
+
+impl FromStr for MetaId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let fits = (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        let id = text.parse().ok().filter(|_| fits).map(Self);
+        id.ok_or("must be 1 to 32 digits: Meta's WhatsApp Business Account ID")
+    }
 }
 
 const SUB_ACCOUNT_RULE: &str = "must be 3 to 50 letters, digits, '-', '.', '_' or '&'";

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
 use super::auth::{account_in_path, authenticate};
-use super::input::parse;
+use super::input::{first_parameter, parse};
 use super::openapi::Routes;
 use super::{App, wire};
 use crate::model::account::Account;
@@ -62,12 +62,17 @@ pub(super) fn register(routes: Routes) -> Routes {
         .add::<__path_delete, _, _>(delete)
 }
 
-/// Stands before every route of this API, and gives refusals their body.
+/// Stands before every route of this API, and gives refusals their body. No
+/// route has query parameters: one that is ignored would look like a filter.
 pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     match authenticate(&app, request.method(), request.headers()).await {
         Ok(caller) => request.extensions_mut().insert(caller),
         Err(denied) => return Refusal::from(denied).render(&app),
     };
+    if let Some(name) = first_parameter(request.uri()) {
+        let message = format!("unknown query parameter `{name}`: this API takes none");
+        return Refusal::new(Code::InvalidParameter, message).render(&app);
+    }
     let mut response = next.run(request).await;
     match response.extensions_mut().remove::<Refusal>() {
         Some(refusal) => refusal.render(&app),
@@ -98,10 +103,8 @@ async fn array<T: DeserializeOwned>(app: &App, request: Request<Body>) -> Result
     let (parts, body) = request.into_parts();
     let limits = app.limits;
     let bytes = read(&parts.headers, body, limits.webhooks_bytes, limits.body_deadline).await?;
-    let items: Vec<T> = parse(&bytes).map_err(|fault| {
-        let message = format!("{}; the body is a JSON array, counted from [0]", fault.message);
-        Refusal::new(Code::InvalidParameter, message)
-    })?;
+    let items: Vec<T> =
+        parse(&bytes).map_err(|fault| Refusal::new(Code::InvalidParameter, fault.to_string()))?;
     if items.len() <= MOST_IN_ARRAY {
         return Ok(items);
     }
@@ -124,10 +127,12 @@ async fn list(
 
 /// Creates webhooks, or replaces those of the same sub-account and type.
 ///
-/// All of the array is taken or nothing. A sub-account must be one that the
+/// All of the array is taken or nothing. Without a type, CADR and MSG are meant;
+/// only CABM webhooks are sent anything. A sub-account must be one that the
 /// account's business accounts name; while they name none, any will do.
 #[utoipa::path(post, path = "/api/v1/accounts/{accountId}/webhooks", operation_id = "postWebhooks",
-    request_body = Vec<wire::compat::Webhook>,
+    request_body(content = Vec<wire::compat::Webhook>, example = json!([
+        {"subAccountId": "*", "type": "CABM", "url": "https://hooks.example.com/whatsapp"}])),
     responses((status = 200, description = "Taken, all of them")),
     security(("bearer" = ["operator", "account"])))]
 async fn put(
@@ -153,10 +158,13 @@ async fn put(
     Err(Refusal::internal("the webhooks were changed by others at the same time; repeat the request"))
 }
 
-/// Deletes webhooks: all of the array or nothing. `*` names the one webhook
-/// configured with `*`.
+/// Deletes webhooks: all of the array or nothing.
+///
+/// `*` names the one webhook configured with `*`, it is no wildcard. Without a
+/// type, CADR and MSG are meant.
 #[utoipa::path(delete, path = "/api/v1/accounts/{accountId}/webhooks", operation_id = "deleteWebhooks",
-    request_body = Vec<wire::compat::WebhookRef>,
+    request_body(content = Vec<wire::compat::WebhookRef>, example = json!([
+        {"subAccountId": "*", "type": "CABM"}])),
     responses((status = 200, description = "Deleted, all of them")),
     security(("bearer" = ["operator", "account"])))]
 async fn delete(

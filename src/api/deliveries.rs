@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use super::auth::{Owner, Scope};
 use super::errors::{Code, Problem};
-use super::input::{Id, Params, instant, number, webhook};
+use super::input::{Id, Params, number, span, webhook};
 use super::openapi::Routes;
 use super::{App, paging, wire};
 use crate::model::delivery::DeliveryState;
@@ -34,13 +34,14 @@ async fn list(
     State(app): State<App>,
     Params(query): Params<wire::DeliveriesQuery>,
 ) -> Result<Json<wire::Page<wire::Delivery>>, Problem> {
+    let (since, until) = span(query.since.as_deref(), query.until.as_deref())?;
     let query = DeliveryQuery {
         account: account.id,
         state: query.status.map(DeliveryState::from),
         webhook: webhook(query.webhook_id.as_deref())?,
         number: number(query.phone_number.as_deref())?,
-        since: instant("since", query.since.as_deref())?,
-        until: instant("until", query.until.as_deref())?,
+        since,
+        until,
         before: paging::place::<i64>(LISTING, query.cursor.as_deref())?.map(DeliveryId),
         limit: paging::limit(query.limit)?,
     };

@@ -5,7 +5,7 @@ use axum::extract::State;
 
 use super::auth::Scope;
 use super::errors::Problem;
-use super::input::{Id, Params, instant, number};
+use super::input::{Id, Params, number, span};
 use super::openapi::Routes;
 use super::{App, paging, wire};
 use crate::model::id::EventId;
@@ -28,12 +28,13 @@ async fn list(
     State(app): State<App>,
     Params(query): Params<wire::EventsQuery>,
 ) -> Result<Json<wire::Page<wire::Event>>, Problem> {
+    let (since, until) = span(query.since.as_deref(), query.until.as_deref())?;
     let query = EventQuery {
         account: account.id,
         number: number(query.phone_number.as_deref())?,
         event_type: query.event_type,
-        since: instant("since", query.since.as_deref())?,
-        until: instant("until", query.until.as_deref())?,
+        since,
+        until,
         before: paging::place(LISTING, query.cursor.as_deref())?,
         limit: paging::limit(query.limit)?,
     };

@@ -1,11 +1,14 @@
 //! What callers send: bodies, path parameters and queries, read strictly. A
 //! mistake is named with its place, and nothing is stored.
 
-use std::fmt::Display;
+mod plain;
+
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::Uri;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -32,37 +35,58 @@ impl From<BodyError> for Problem {
     }
 }
 
-/// What is wrong with a JSON text.
+/// What is wrong with a JSON text. As text, the hint follows the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     /// Which kind.
     pub code: Code,
-    /// Where and what: `[3].url: invalid type ...`.
+    /// Where and what: `[3].url: must be a string, found ...`.
     pub message: String,
+    /// What to do, where that is known.
+    pub hint: Option<&'static str>,
+}
+
+impl Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.hint.map_or(Ok(()), |hint| write!(f, "; hint: {hint}"))
+    }
 }
 
 /// Reads JSON, all of it.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    if bytes.trim_ascii().is_empty() {
+        let message = "the body is empty".to_owned();
+        return Err(Fault { code: Code::InvalidJson, message, hint: Some(EMPTY_HINT) });
+    }
     axum::Json::from_bytes(bytes).map(|axum::Json(value)| value).map_err(|rejection| fault(&rejection))
 }
+
+const EMPTY_HINT: &str = "send JSON, as GET /openapi.json describes it for this path";
+const ARRAY_HINT: &str = "wrap the item in [ ]";
 
 fn fault(rejection: &JsonRejection) -> Fault {
     let text = rejection.body_text();
     // "Failed to deserialize the JSON body into the target type: path: what"
-    let message = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest).to_owned();
+    let raw = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest);
     let is_json = matches!(rejection, JsonRejection::JsonDataError(_));
-    let code = match message.as_str() {
+    let code = match raw {
         _ if !is_json => Code::InvalidJson,
-        message if message.contains("unknown field `") => Code::UnknownField,
-        message if message.contains("missing field `") => Code::MissingField,
+        raw if raw.contains("unknown field `") => Code::UnknownField,
+        raw if raw.contains("missing field `") => Code::MissingField,
         _ => Code::InvalidField,
     };
-    Fault { code, message }
+    let hint = raw.starts_with("invalid type: map, expected a sequence").then_some(ARRAY_HINT);
+    Fault { code, message: plain::body(raw), hint }
 }
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
-        Self::new(fault.code, fault.message)
+        let problem = Self::new(fault.code, fault.message);
+        match fault.hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
     }
 }
 
@@ -92,9 +116,15 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
             let message = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest);
             let unknown = message.contains("unknown field `");
             let code = if unknown { Code::UnknownParameter } else { Code::InvalidParameter };
-            Problem::new(code, message.replace("unknown field", "unknown parameter"))
+            Problem::new(code, plain::query(message))
         })
     }
+}
+
+/// The name of the first query parameter, if there is any.
+pub(super) fn first_parameter(uri: &Uri) -> Option<&str> {
+    let query = uri.query().filter(|query| !query.is_empty())?;
+    query.split(['=', '&']).next()
 }
 
 /// What a path can name, and under which name.
@@ -144,6 +174,21 @@ pub(super) fn instant(name: &str, text: Option<&str>) -> Result<Option<Timestamp
     text.map(|text| Timestamp::parse(text).ok_or_else(|| Problem::parameter(name, INSTANT_RULE))).transpose()
 }
 
+/// The bounds of a span, as far as they are given: from `since` on, before
+/// `until`.
+pub(super) fn span(
+    since: Option<&str>,
+    until: Option<&str>,
+) -> Result<(Option<Timestamp>, Option<Timestamp>), Problem> {
+    let (since, until) = (instant("since", since)?, instant("until", until)?);
+    match (since, until) {
+        (Some(from), Some(to)) if from >= to => {
+            Err(Problem::parameter("since", format!("must be before until: {from} is not before {to}")))
+        }
+        _ => Ok((since, until)),
+    }
+}
+
 /// A number, if one is given.
 pub(super) fn number(text: Option<&str>) -> Result<Option<Subject>, Problem> {
     let rule = "must be a phone number such as 15550783881";
@@ -178,17 +223,19 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_body_is_said_with_its_place() {
         let cases = [
-            (r#"[{"url":5}]"#, Code::InvalidField, "[0].url: invalid type: integer `5`"),
+            (r#"[{"url":5}]"#, Code::InvalidField, "[0].url: must be a string, found integer `5`"),
             (
                 r#"[{"url":"a"},{"url":"a","ulr":1}]"#,
                 Code::UnknownField,
-                "unknown field `ulr`, expected `url`",
+                "[1].ulr: unknown field `ulr`, expected `url`",
             ),
             (r#"[{"url":"a"},{}]"#, Code::MissingField, "[1]: missing field `url`"),
             (r#"[{"url":"a","url":"b"}]"#, Code::InvalidField, "duplicate field `url`"),
-            (r#"{"url":"a"}"#, Code::InvalidField, "expected a sequence"),
-            ("[", Code::InvalidJson, "EOF"),
-            ("", Code::InvalidJson, "EOF"),
+            (r#"{"url":"a"}"#, Code::InvalidField, "must be a JSON array, found an object"),
+            ("null", Code::InvalidField, "must be a JSON array, found null"),
+            ("[1]", Code::InvalidField, "[0]: must be a JSON object, found integer `1`"),
+            ("[", Code::InvalidJson, "the body ends within a list"),
+            (" ", Code::InvalidJson, "the body is empty"),
             ("[] []", Code::InvalidJson, "trailing characters"),
         ];
         for (body, code, message) in cases {

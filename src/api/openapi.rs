@@ -12,6 +12,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, get, on};
+use serde_json::Value;
 use utoipa::__dev::SchemaReferences;
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -22,6 +23,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, Path, ToSchema};
 
 use super::errors::{Code, Problem};
+use super::input::first_parameter;
 use super::{App, compat, wire};
 
 /// Routes and their descriptions.
@@ -52,6 +54,7 @@ impl Routes {
         let mut operation = D::operation();
         let queried = operation.parameters.iter().flatten().any(is_query);
         complete(&mut operation, &path, native);
+        tell_roles(&mut operation);
         operation.tags = Some(vec![self.tag.to_owned()]);
         let mut route = on(filter(&D::methods()), handler);
         if native && !queried {
@@ -121,10 +124,23 @@ fn complete(operation: &mut Operation, path: &str, native: bool) {
     }
 }
 
+/// Says in words who may call: pages that render the document show little of
+/// `security`, from which this is written.
+fn tell_roles(operation: &mut Operation) {
+    let required = serde_json::to_value(&operation.security).expect("a requirement is JSON by construction");
+    let roles = required.pointer("/0/bearer").and_then(Value::as_array).into_iter().flatten();
+    let roles: Vec<_> = roles.filter_map(Value::as_str).collect();
+    let told = format!("Roles: {}.", roles.join(", "));
+    operation.description = Some(match operation.description.take() {
+        Some(text) if !text.trim().is_empty() => format!("{}\n\n{told}", text.trim_end()),
+        Some(_) | None => told,
+    });
+}
+
 fn path_parameter(name: &str) -> Parameter {
     let description = match name {
         "accountId" => "The account's UUID, hyphens optional, in any case.",
-        "businessAccountId" => "Meta's id of the WABA.",
+        "businessAccountId" => "Meta's id of the WABA, digits.",
         "eventId" => "The event's UUID.",
         "deliveryId" => "The delivery's id.",
         "webhookId" => "The webhook's UUID.",
@@ -141,10 +157,9 @@ fn path_parameter(name: &str) -> Parameter {
 
 /// Stands before routes that have no query parameters.
 async fn refuse_query(request: Request, next: Next) -> Response {
-    match request.uri().query().filter(|query| !query.is_empty()) {
+    match first_parameter(request.uri()) {
         None => next.run(request).await,
-        Some(query) => {
-            let name = query.split(['=', '&']).next().unwrap_or_default();
+        Some(name) => {
             Problem::new(Code::UnknownParameter, format!("unknown parameter `{name}`: this takes none"))
                 .into_response()
         }
@@ -176,7 +191,8 @@ pub(super) fn document(routes: &[&Routes]) -> String {
 const ABOUT: &str = "Delivers changes of WhatsApp business numbers to webhooks. \
 Two APIs: the native one under `/v1`, whose errors are RFC 9457 problems with a stable `code`, and the \
 8x8-compatible configuration of webhooks under `/api/v1`. Each operation names the roles of API keys that \
-may use it.";
+may use it. Not described here, because they are no part of it: `/ingest/meta/{app}`, where Meta posts, and \
+`/healthz`, `/readyz` and `/metrics`.";
 
 fn scheme() -> SecurityScheme {
     let described = HttpBuilder::new()

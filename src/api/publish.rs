@@ -28,9 +28,11 @@ pub(super) fn register(routes: Routes) -> Routes {
 /// An event that was made, or had been made before.
 type Accepted = (StatusCode, HeaderMap, Json<wire::EventRef>);
 
-/// Publishes a change of a number without Meta. Answers after the event and
-/// what it owes are durable. Repeated within 14 days under the same
-/// Idempotency-Key it makes no second event.
+/// Publishes a change of a number.
+///
+/// For what was learned elsewhere than from Meta. 202 means that the event is
+/// on the disk. Repeated within 14 days under the same Idempotency-Key it makes
+/// no second event.
 #[utoipa::path(post, path = "/v1/accounts/{accountId}/events", operation_id = "publishEvent",
     request_body = wire::Publish,
     params(("Idempotency-Key" = Option<String>, Header,

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 
 use super::auth::{Owner, Scope};
 use super::errors::Problem;
-use super::input::{Id, Input, Name, instant, number, webhook};
+use super::input::{Id, Input, Name, number, span, webhook};
 use super::openapi::Routes;
 use super::{App, wire};
 use crate::model::delivery::DeliveryState;
@@ -27,6 +27,9 @@ pub(super) fn register(routes: Routes) -> Routes {
 }
 
 /// Replays what matches at this moment, or only counts it.
+///
+/// Test events are deliveries like any other. Replays are not listed: keep the
+/// replayId.
 #[utoipa::path(post, path = "/v1/accounts/{accountId}/replays", operation_id = "createReplay",
     request_body = wire::NewReplay,
     responses(
@@ -68,13 +71,14 @@ fn query(account: AccountId, wanted: &wire::NewReplay) -> Result<DeliveryQuery, 
     if !matches!(state, DeliveryState::Delivered | DeliveryState::Exhausted) {
         return Err(Problem::field("status", STATUS_RULE));
     }
+    let (since, until) = span(wanted.since.as_deref(), wanted.until.as_deref())?;
     Ok(DeliveryQuery {
         account,
         state: Some(state),
         webhook: webhook(wanted.webhook_id.as_deref())?,
         number: number(wanted.phone_number.as_deref())?,
-        since: instant("since", wanted.since.as_deref())?,
-        until: instant("until", wanted.until.as_deref())?,
+        since,
+        until,
         before: None,
         limit: usize::MAX,
     })

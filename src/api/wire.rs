@@ -1,6 +1,6 @@
 //! The API's JSON: the only types of it that serde knows. Requests refuse
-//! fields they do not know (the 8x8-compatible ones ignore them, as a client
-//! written for 8x8 may send what 8x8 adds); answers leave out what has no value.
+//! fields they do not know, on both APIs: of a misspelled `enabled` the default
+//! would be taken silently. Answers leave out what has no value.
 #![expect(clippy::struct_field_names, reason = "the names are those of the JSON")]
 
 mod accounts;

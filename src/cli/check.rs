@@ -1,6 +1,6 @@
 //! `bellwether check`: whether a server would start, without starting one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Exit, Failure, say};
 use crate::config::{self, Config};
@@ -23,8 +23,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         config.server.listen,
         config.meta.apps.len()
     ));
+    note_oddities(arguments.config.as_deref(), &config);
     let key = check_key(&config)?;
     check_store(&config, key)
+}
+
+/// Says what keeps no server from starting and is likely not meant.
+fn note_oddities(file: Option<&Path>, config: &Config) {
+    if config.meta.apps.is_empty() {
+        say(
+            "note: no Meta app is configured: nothing that Meta posts is taken; set meta.apps.NAME.app_secret",
+        );
+    }
+    // It was read a moment ago; should it be gone now, the next start says so.
+    if let Some(file) = file.filter(|file| config::readable_by_all(file).unwrap_or(false)) {
+        let file = file.display();
+        say(format_args!("note: {file} holds secrets and every user may read it: chmod 600 {file}"));
+    }
 }
 
 /// The key, if there is one yet.

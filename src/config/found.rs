@@ -36,9 +36,15 @@ impl Found {
                 // The error's own text would show the line, and with it secrets.
                 let at = error.span().map_or(0, |span| span.start).min(text.len());
                 let line = text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
+                let hint = if error.message().contains("unclosed table") {
+                    "close the bracket: [server]"
+                } else {
+                    "write [section] on a line of its own and key = value below; texts stand in quotes: \
+                     listen = \"127.0.0.1:8700\""
+                };
                 self.problems.push(Problem::new(
                     format!("line {line} of {} is not TOML: {}", name.display(), error.message()),
-                    "texts stand in quotes: listen = \"127.0.0.1:8700\"",
+                    hint,
                 ));
             }
         }

@@ -11,9 +11,33 @@ use super::found::{Found, Raw, kind_of};
 use super::keys::{self, Key, Kind, Standard};
 use super::problem::{Origin, Problem};
 
+/// Of the one kind of key that must be set.
+const WHERE_SECRET_IS: &str =
+    "it is in the Meta app's settings, under Basic, as docs/guide/operator.md shows";
+
 /// Reads values and collects what is wrong with them.
 pub(super) struct Reader {
     pub found: Found,
+}
+
+/// What is wrong with a value: a fragment that fits after its key, and what to
+/// do about it where that is more than leaving it out.
+pub(super) struct Wrong {
+    reason: String,
+    hint: Option<String>,
+}
+
+impl Wrong {
+    /// With a hint of its own, if there is one.
+    pub fn new(reason: impl Into<String>, hint: Option<String>) -> Self {
+        Self { reason: reason.into(), hint }
+    }
+}
+
+impl<T: Into<String>> From<T> for Wrong {
+    fn from(reason: T) -> Self {
+        Self::new(reason, None)
+    }
 }
 
 /// The one key at a path of this program's own.
@@ -39,23 +63,24 @@ impl Reader {
     }
 
     /// Says that the value at `path` is wrong.
-    pub fn refuse(&mut self, path: &str, origin: &Origin, reason: &str) {
-        let hint = match known(path).default {
+    pub fn refuse(&mut self, path: &str, origin: &Origin, wrong: impl Into<Wrong>) {
+        let Wrong { reason, hint } = wrong.into();
+        let hint = hint.unwrap_or_else(|| match known(path).default {
             Standard::Is("") => "leave it out for none".to_owned(),
             Standard::Is(word) => format!("leave it out for the default, {word}"),
             Standard::Unset => "leave it out to do without".to_owned(),
             Standard::Follows(what) => format!("leave it out for the default, {what}"),
-            Standard::Required => "docs/reference/configuration.md says where to find it".to_owned(),
-        };
+            Standard::Required => WHERE_SECRET_IS.to_owned(),
+        });
         self.found.problems.push(Problem::new(format!("`{path}` {origin} {reason}"), hint));
     }
 
     /// The value as `read` understands it; else a problem, and the default.
-    fn value<T>(&mut self, path: &str, read: impl Fn(&Raw) -> Result<T, String>) -> Option<T> {
+    fn value<T, E: Into<Wrong>>(&mut self, path: &str, read: impl Fn(&Raw) -> Result<T, E>) -> Option<T> {
         if let Some((raw, origin)) = self.set(path) {
             match read(&raw) {
                 Ok(value) => return Some(value),
-                Err(reason) => self.refuse(path, &origin, &reason),
+                Err(wrong) => self.refuse(path, &origin, wrong),
             }
         }
         Self::standard(path).and_then(|(raw, _)| read(&raw).ok())
@@ -101,32 +126,39 @@ impl Reader {
 
     /// A text as `parse` understands it, of which nothing is shown if it is
     /// wrong: `parse` says what is.
-    pub fn text<T>(&mut self, path: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    pub fn text<T>(&mut self, path: &str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
         self.value(path, |raw| match (raw, text(raw)) {
             (_, Some(text)) if !text.trim().is_empty() => parse(text.trim()),
-            (Raw::Typed(value), None) => Err(format!("must be {}, found {}", expected(path), kind_of(value))),
-            _ => Err(format!("must be {}, found nothing", expected(path))),
+            (Raw::Typed(value), None) => {
+                Err(format!("must be {}, found {}", expected(path), kind_of(value)).into())
+            }
+            _ => Err(format!("must be {}, found nothing", expected(path)).into()),
         })
     }
 
-    /// A list of texts, each as `parse` understands it.
+    /// A list of texts, each as `parse` understands it; every one that is wrong
+    /// is named.
     pub fn texts<T>(&mut self, path: &str, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
-        let wrong = |item: &str| format!("must be a list of {}, found {item}", expected(path));
+        let wrong = |found: &str| format!("must be a list of {}, found {found}", expected(path));
+        let one = |text: &str| parse(text.trim()).ok_or_else(|| format!("{text:?}"));
         let read = |raw: &Raw| -> Result<Vec<T>, String> {
-            let items: Vec<String> = match raw {
-                Raw::Word(word) => words(word).map(str::to_owned).collect(),
-                Raw::Typed(toml::Value::Array(items)) => items
-                    .iter()
-                    .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| wrong(kind_of(item))))
-                    .collect::<Result<_, _>>()?,
+            let items: Vec<Result<T, String>> = match raw {
+                Raw::Word(word) => words(word).map(one).collect(),
+                Raw::Typed(toml::Value::Array(items)) => {
+                    let typed = |item: &toml::Value| match item.as_str() {
+                        Some(text) => one(text),
+                        None => Err(kind_of(item).to_owned()),
+                    };
+                    items.iter().map(typed).collect()
+                }
                 Raw::Typed(other) => return Err(wrong(kind_of(other))),
             };
-            items.iter().map(|item| parse(item.trim()).ok_or_else(|| wrong(&format!("{item:?}")))).collect()
+            all(items).map_err(|bad| wrong(&bad))
         };
         self.value(path, read).unwrap_or_default()
     }
 
-    /// A list of integers.
+    /// A list of integers; every item that is wrong is named.
     pub fn numbers(&mut self, path: &str) -> Vec<u64> {
         let Kind::Numbers { count, each } = known(path).kind else { unreachable!("{path} is numbers") };
         let read = |raw: &Raw| -> Result<Vec<u64>, String> {
@@ -141,9 +173,9 @@ impl Reader {
                 let (least, most) = count;
                 return Err(format!("must have {least} to {most} items, found {}", items.len()));
             }
-            let item =
-                |item| number(item, each.0, each.1).map_err(|reason| format!("holds an item that {reason}"));
-            items.iter().map(item).collect()
+            let (least, most) = each;
+            all(items.iter().map(|item| integer(item, least, most).ok_or_else(|| shown(item))))
+                .map_err(|bad| format!("must hold integers from {least} to {most}, found {bad}"))
         };
         self.value(path, read).unwrap_or_default()
     }
@@ -152,7 +184,7 @@ impl Reader {
     pub fn secret(&mut self, path: &str) -> Option<SecretString> {
         let Kind::Secret(least) = known(path).kind else { unreachable!("{path} is a secret") };
         if !self.is_set(path) && matches!(known(path).default, Standard::Required) {
-            let hint = format!("set it in the file or as {}", keys::variable(path));
+            let hint = format!("{WHERE_SECRET_IS}; set it in the file or as {}", keys::variable(path));
             self.found.problems.push(Problem::new(format!("`{path}` is missing"), hint));
         }
         self.value(path, |raw| {
@@ -204,14 +236,30 @@ fn words(word: &str) -> impl Iterator<Item = &str> {
     word.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
+/// All that is good, or all that is bad, between commas.
+fn all<T>(items: impl IntoIterator<Item = Result<T, String>>) -> Result<Vec<T>, String> {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for item in items {
+        match item {
+            Ok(item) => good.push(item),
+            Err(item) => bad.push(item),
+        }
+    }
+    if bad.is_empty() { Ok(good) } else { Err(bad.join(", ")) }
+}
+
 fn number(raw: &Raw, least: u64, most: u64) -> Result<u64, String> {
+    integer(raw, least, most)
+        .ok_or_else(|| format!("must be an integer from {least} to {most}, found {}", shown(raw)))
+}
+
+fn integer(raw: &Raw, least: u64, most: u64) -> Option<u64> {
     let number = match raw {
         Raw::Typed(toml::Value::Integer(number)) => Some(i128::from(*number)),
         Raw::Word(word) => word.trim().parse().ok(),
         Raw::Typed(_) => None,
     };
-    let fits = number.and_then(|n| u64::try_from(n).ok()).filter(|n| (least..=most).contains(n));
-    fits.ok_or_else(|| format!("must be an integer from {least} to {most}, found {}", shown(raw)))
+    number.and_then(|n| u64::try_from(n).ok()).filter(|n| (least..=most).contains(n))
 }
 
 /// A value that is no secret, for a message: its kind and, if short, itself.

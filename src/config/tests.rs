@@ -144,11 +144,13 @@ fn a_wrong_type_names_the_key_what_was_expected_and_what_was_found() {
         ("delivery.allow_networks = ['10.0.0.1/99']", "such as 10.1.0.0/16, found \"10.0.0.1/99\""),
         ("delivery.allow_networks = '10.0.0.0/8'", "must be a list of networks in CIDR notation"),
         ("delivery.retry_schedule_s = 5", "must be a list of integers, found an integer"),
-        (
-            "delivery.retry_schedule_s = [1.5]",
-            "holds an item that must be an integer from 1 to 86400, found a fraction",
-        ),
+        ("delivery.retry_schedule_s = [1.5]", "must hold integers from 1 to 86400, found a fraction"),
         ("log.level = 'loud'", "must be one of off, error, warn, info, debug, trace, found text: \"loud\""),
+        (
+            "delivery.allow_networks = ['10.0.0.0/8', 'x', 5, 'y']",
+            "such as 10.1.0.0/16, found \"x\", an integer, \"y\"",
+        ),
+        ("delivery.allow_ports = [80, 0, 70000]", "must hold integers from 1 to 65535, found 0, 70000"),
         ("server = 3", "must be a section, found an integer"),
         ("secrets.key_file = ''", "must be the path of a file, found nothing"),
         ("meta.apps.main.app_secret = 3", "must be text, found an integer"),
@@ -190,7 +192,7 @@ fn an_app_needs_a_secret_and_a_name_that_fits_a_url() {
     assert_eq!(
         problems,
         [
-            "`meta.apps.main.app_secret` is missing | set it in the file or as BELLWETHER_META__APPS__MAIN__APP_SECRET"
+            "`meta.apps.main.app_secret` is missing | it is in the Meta app's settings, under Basic, as docs/guide/operator.md shows; set it in the file or as BELLWETHER_META__APPS__MAIN__APP_SECRET"
         ]
     );
     assert_eq!(wrong("[meta.apps.main]", &[]), problems);
@@ -199,6 +201,35 @@ fn an_app_needs_a_secret_and_a_name_that_fits_a_url() {
     for name in ["Main", "ma in", "é", "''", &"a".repeat(65)] {
         let name = if name == "''" { "" } else { name };
         assert!(!wrong(&format!("meta.apps.'{name}'.app_secret = 's'"), &[]).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_hint_says_what_to_write_where_that_is_known() {
+    for (text, hint) in [
+        ("store.url = '/tmp/x.db'", "write sqlite:/tmp/x.db"),
+        ("store.url = 'sqlite:///tmp/x.db'", "write sqlite:/tmp/x.db"),
+        ("store.url = 'mysql://u:p@db/x'", "write sqlite:/var/lib/bellwether/bellwether.db"),
+        (
+            "server.listen = 'localhost:80'",
+            "write 127.0.0.1:80 for this machine only, 0.0.0.0:80 for its networks too",
+        ),
+        (
+            "server.listen = 'localhost'",
+            "write 127.0.0.1:8700 for this machine only, 0.0.0.0:8700 for its networks too",
+        ),
+        (
+            "server.listen = ':9000'",
+            "write 127.0.0.1:9000 for this machine only, 0.0.0.0:9000 for its networks too",
+        ),
+        ("server.listen = '10.0.0.1'", "write 10.0.0.1:8700"),
+        (
+            "meta.apps.main.app_secret = ''",
+            "it is in the Meta app's settings, under Basic, as docs/guide/operator.md shows",
+        ),
+    ] {
+        let problems = wrong(text, &[]);
+        assert!(problems.len() == 1 && problems[0].ends_with(&format!(" | {hint}")), "{text}: {problems:?}");
     }
 }
 
@@ -261,6 +292,12 @@ fn what_is_not_toml_is_refused_with_its_line() {
         problems.len() == 1 && problems[0].starts_with("line 2 of bellwether.toml is not TOML: "),
         "{problems:?}"
     );
+}
+
+#[test]
+fn an_open_bracket_is_told_to_be_closed_and_not_to_be_quoted() {
+    let problems = wrong("[server\nlisten = '127.0.0.1:1'", &[]);
+    assert!(problems.len() == 1 && problems[0].ends_with("| close the bracket: [server]"), "{problems:?}");
 }
 
 #[test]

@@ -37,6 +37,9 @@ pub enum IdError {
     /// Not a sub-account id.
     #[error("must be 3 to 50 letters, digits, '-', '.', '_' or '&', or '*' for all sub-accounts")]
     SubAccount,
+    /// Not a delivery's id.
+    #[error("must be a delivery's id as this API gave it: a whole number")]
+    Delivery,
 }
 
 impl FromStr for AccountId {
@@ -238,10 +241,10 @@ impl fmt::Display for DeliveryId {
 }
 
 impl FromStr for DeliveryId {
-    type Err = std::num::ParseIntError;
+    type Err = IdError;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        text.parse().map(Self).map_err(|_| IdError::Delivery)
     }
 }
 

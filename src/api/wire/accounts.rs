@@ -20,18 +20,14 @@ pub(in crate::api) struct ListQuery {
 /// What an account is to be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({"name": "Harbour Florists", "chatApps": true}))]
 pub(in crate::api) struct PutAccount {
     /// A name for people, 1 to 200 characters.
     pub name: String,
     /// Whether the account is configured to use the Chat Apps product: without
-    /// it its events wait unrouted. True unless said.
-    #[serde(default = "yes")]
-    #[schema(default = true)]
-    pub chat_apps: bool,
-}
-
-fn yes() -> bool {
-    true
+    /// it its events wait unrouted. Left out, a new account is, and one that
+    /// exists stays as it is.
+    pub chat_apps: Option<bool>,
 }
 
 /// An account.
@@ -64,6 +60,7 @@ impl From<account::Account> for Account {
 /// Where a business account belongs.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({"accountId": "0f88f5c4-fae7-4dcf-8ff2-b2990133edea"}))]
 pub(in crate::api) struct PutBusinessAccount {
     /// The account its events are for.
     #[schema(format = "uuid")]
@@ -137,6 +134,9 @@ impl From<account::Role> for Role {
 /// What a key is to be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({
+    "name": "Harbour Florists", "role": "account", "accountId": "0f88f5c4-fae7-4dcf-8ff2-b2990133edea"
+}))]
 pub(in crate::api) struct NewApiKey {
     /// A name for people, 1 to 200 characters.
     pub name: String,

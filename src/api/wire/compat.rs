@@ -40,14 +40,16 @@ impl From<webhook::WebhookType> for WebhookType {
 
 /// A webhook, posted or listed.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = CompatibleWebhook)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = CompatibleWebhook, example = json!({
+    "subAccountId": "*", "type": "CABM", "url": "https://hooks.example.com/whatsapp", "enabled": true
+}))]
 pub(in crate::api) struct Webhook {
     /// A sub-account, or `*` for all.
     #[schema(example = "*")]
     pub sub_account_id: String,
     /// Where events go, at most 2,048 bytes.
-    #[schema(format = "uri")]
+    #[schema(format = "uri", example = "https://hooks.example.com/whatsapp")]
     pub url: String,
     /// Sent verbatim as the `Authorization` header, at most 4,096 bytes. Shown
     /// as `***`; posting `***` keeps what is stored.
@@ -67,7 +69,11 @@ pub(in crate::api) struct Webhook {
 
 /// OAuth 2.0 client credentials.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({
+    "url": "https://login.example.com/oauth/token", "clientId": "bellwether", "clientSecret": "a secret",
+    "credentialsLocation": "header"
+}))]
 pub(in crate::api) struct OAuth {
     /// The token endpoint, https.
     #[schema(format = "uri")]
@@ -113,8 +119,8 @@ impl From<oauth::CredentialsLocation> for CredentialsLocation {
 
 /// Which webhook to delete.
 #[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = CompatibleWebhookRef)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = CompatibleWebhookRef, example = json!({"subAccountId": "*", "type": "CABM"}))]
 pub(in crate::api) struct WebhookRef {
     /// A sub-account, or `*` for the webhook configured with `*`.
     #[schema(example = "*")]

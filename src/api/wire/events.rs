@@ -10,6 +10,10 @@ use crate::store::catalog::EventRow;
 /// A change published without Meta.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({
+    "businessAccountId": "102290129340398", "displayPhoneNumber": "15550783881", "event": "UPGRADE",
+    "currentLimit": "TIER_10K", "oldLimit": "TIER_1K"
+}))]
 pub(in crate::api) struct Publish {
     /// The WABA it is about; registered to this account.
     #[schema(example = "102290129340398")]

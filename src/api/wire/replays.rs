@@ -9,6 +9,9 @@ use crate::store::catalog::{self, ReplayState};
 /// What is to be replayed. Filters left out match all.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({
+    "status": "exhausted", "since": "2026-01-21T00:00:00Z", "until": "2026-01-22T00:00:00Z", "dryRun": true
+}))]
 pub(in crate::api) struct NewReplay {
     /// Deliveries standing there: exhausted (unless said) or delivered.
     pub status: Option<DeliveryStatus>,

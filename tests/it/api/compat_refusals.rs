@@ -30,6 +30,8 @@ async fn every_refusal_has_its_code_names_the_item_and_stores_nothing() {
         "credentialsLocation": "header"});
     let mut insecure = client.clone();
     insecure["url"] = json!("http://t.example.com/");
+    let mut misspelled = client.clone();
+    misspelled["scopes"] = json!("a b");
     let mut nowhere = client.clone();
     nowhere["credentialsLocation"] = json!("query");
     let cases = [
@@ -41,13 +43,15 @@ async fn every_refusal_has_its_code_names_the_item_and_stores_nothing() {
         (with(json!({"url": format!("https://a.example.com/{}", "x".repeat(2_048))})), 3020, "[1].url"),
         (with(json!({"url": 5})), 1000, "[1].url"),
         (with(json!({"type": "SMS"})), 1000, "[1].type"),
-        (with(json!({"enabled": "yes"})), 1000, "[1].enabled"),
         (with(json!({"httpAuthorization": "a\r\nHost: b"})), 1000, "[1].httpAuthorization"),
         (with(json!({"httpAuthorization": "x".repeat(4_097)})), 1000, "[1].httpAuthorization"),
         (with(json!({"httpAuthorization": "x", "oauth": client})), 1000, "[1]"),
         (with(json!({"oauth": insecure})), 1014, "[1].oauth.url"),
         (with(json!({"oauth": nowhere})), 1000, "[1].oauth.credentialsLocation"),
         (json!({"subAccountId": "abc"}), 1000, "[1]: missing field `url`"),
+        (with(json!({"enabeld": true})), 1000, "[1].enabeld: unknown field `enabeld`, expected one of"),
+        (with(json!({"oauth": misspelled})), 1000, "[1].oauth.scopes: unknown field `scopes`"),
+        (with(json!({"enabled": "yes"})), 1000, "[1].enabled: must be true or false"),
         (good.clone(), 1000, "[1]: sub-account good with type CABM is there twice"),
     ];
     for (item, code, place) in cases {
@@ -72,11 +76,48 @@ async fn a_body_that_is_no_array_of_webhooks_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn fields_that_8x8_may_add_are_no_mistake() {
+#[tokio::test(start_paused = true)]
+async fn an_empty_body_and_an_item_without_brackets_are_told_what_to_do() {
     let house = House::new().await;
-    let body = json!([{"subAccountId": "*", "url": "https://a.example.com/", "type": "CABM", "newField": 1}]);
-    assert_eq!(house.post(PATH, body).await.status, 200);
+    let item = r#"{"subAccountId":"*","url":"https://a.example.com/"}"#;
+    for (body, told) in
+        [("", "the body is empty; hint: send JSON"), (item, "must be a JSON array, found an object")]
+    {
+        for method in ["POST", "DELETE"] {
+            let answer = house.send(method, PATH, Some(super::OPERATOR), body).await;
+            assert_eq!(answer.refusal(), (400, &json!(1000)));
+            let message = answer.json["message"].as_str().unwrap();
+            assert!(message.starts_with(told), "{message}");
+            assert!(body.is_empty() || message.ends_with("hint: wrap the item in [ ]"), "{message}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_field_in_delete_deletes_nothing() {
+    let house = House::new().await;
+    house.post(PATH, json!([{"subAccountId": "*", "url": "https://a.example.com/", "type": "CABM"}])).await;
+    let body = json!([{"subAccountId": "*", "type": "CABM", "url": "https://a.example.com/"}]);
+    let answer = house.delete(PATH, body).await;
+    assert_eq!(answer.refusal(), (400, &json!(1000)), "{}", answer.text);
+    assert!(
+        answer.json["message"].as_str().unwrap().starts_with("[0].url: unknown field `url`"),
+        "{}",
+        answer.text
+    );
+    assert_eq!(house.stored().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn query_parameters_are_refused_by_name() {
+    let house = House::new().await;
+    for method in ["GET", "POST", "DELETE"] {
+        let answer = house.send(method, &format!("{PATH}?type=CABM"), Some(super::OPERATOR), "[]").await;
+        assert_eq!(answer.refusal(), (400, &json!(1000)), "{method}: {}", answer.text);
+        assert!(answer.json["message"].as_str().unwrap().contains("`type`"), "{method}: {}", answer.text);
+        is_8x8s(&answer);
+    }
+    assert_eq!(house.get(&format!("{PATH}?")).await.status, 200, "an empty query is none");
 }
 
 #[tokio::test(start_paused = true)]

@@ -122,6 +122,7 @@ fn a_bulk_replay_that_can_not_be_is_refused() {
             (json!({"status": "lost"}), "invalid_field"),
             (json!({"perSecond": 0}), "invalid_field"),
             (json!({"since": "yesterday"}), "invalid_field"),
+            (json!({"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}), "invalid_field"),
             (json!({"webhookId": "1"}), "invalid_field"),
             (json!({"number": "1"}), "unknown_field"),
         ];

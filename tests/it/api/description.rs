@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::House;
+use super::{ACCOUNT, House, WABA};
 
 #[tokio::test]
 async fn every_operation_is_described_whole_and_every_reference_leads_somewhere() {
@@ -18,7 +18,13 @@ async fn every_operation_is_described_whole_and_every_reference_leads_somewhere(
             assert!(ids.insert(id.to_owned()), "{id} is there twice");
             assert!(operation["security"][0]["bearer"].is_array(), "{method} {path} names its roles");
             assert!(operation["responses"]["401"].is_object(), "{method} {path} tells its errors");
-            assert!(operation["summary"].as_str().is_some_and(|text| text.ends_with('.')), "{method} {path}");
+            let summary = operation["summary"].as_str().unwrap();
+            let plain = summary.ends_with('.') && !summary.contains('`') && summary.len() <= 100;
+            assert!(plain, "{method} {path}: {summary}");
+            let roles: Vec<_> = operation["security"][0]["bearer"].as_array().unwrap().iter().collect();
+            let roles: Vec<_> = roles.iter().map(|role| role.as_str().unwrap()).collect();
+            let told = format!("Roles: {}.", roles.join(", "));
+            assert!(operation["description"].as_str().unwrap().ends_with(&told), "{method} {path}");
             let success =
                 operation["responses"].as_object().unwrap().keys().any(|code| code.starts_with('2'));
             assert!(success, "{method} {path}");
@@ -31,6 +37,37 @@ async fn every_operation_is_described_whole_and_every_reference_leads_somewhere(
     }
     assert!(ids.len() >= 28, "{ids:?}");
     references(&document.json, &document.json);
+}
+
+#[tokio::test]
+async fn what_the_description_shows_as_an_example_works_as_it_is() {
+    let house = House::empty();
+    let document = house.send("GET", "/openapi.json", None, "").await.json;
+    let example = |path: &str, method: &str| {
+        let content = &document["paths"][path][method]["requestBody"]["content"]["application/json"];
+        let schema = content["schema"]["$ref"].as_str();
+        let of_schema =
+            schema.and_then(|target| document.pointer(&target[1..])).map(|schema| &schema["example"]);
+        content.get("example").or(of_schema).cloned().unwrap_or_else(|| panic!("{method} {path} has none"))
+    };
+    let steps = [
+        ("put", "/v1/accounts/{accountId}", 201),
+        ("post", "/api/v1/accounts/{accountId}/webhooks", 200),
+        ("put", "/v1/business-accounts/{businessAccountId}", 201),
+        ("post", "/v1/api-keys", 201),
+        ("post", "/v1/accounts/{accountId}/events", 202),
+        ("post", "/v1/accounts/{accountId}/replays", 200),
+        ("delete", "/api/v1/accounts/{accountId}/webhooks", 200),
+    ];
+    for (method, path, status) in steps {
+        let body = example(path, method).to_string();
+        let at = path.replace("{accountId}", ACCOUNT).replace("{businessAccountId}", WABA);
+        let answer = house.send(&method.to_uppercase(), &at, Some(super::OPERATOR), &body).await;
+        assert_eq!(answer.status, status, "{method} {path} {body}: {}", answer.text);
+    }
+    let webhook = &document["components"]["schemas"]["CompatibleWebhook"]["example"];
+    let alone = serde_json::Value::Array(vec![webhook.clone()]);
+    assert_eq!(house.post(&format!("/api/v1/accounts/{ACCOUNT}/webhooks"), alone).await.status, 200);
 }
 
 fn references(document: &Value, at: &Value) {

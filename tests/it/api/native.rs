@@ -17,6 +17,12 @@ async fn an_account_is_registered_changed_and_removed_once_nothing_refers_to_it(
     let changed = house.put(&path, json!({"name": "Store", "chatApps": false})).await;
     assert_eq!((changed.status.as_u16(), &changed.json["name"]), (200, &json!("Store")));
     assert_eq!(changed.json["createdAt"], shown["createdAt"]);
+    let renamed = house.put(&path, json!({"name": "Shop again"})).await;
+    assert_eq!(renamed.json["chatApps"], json!(false), "left out it stays as it is");
+    assert_eq!(
+        house.put(&path, json!({"name": "Shop", "chatApps": true})).await.json["chatApps"],
+        json!(true)
+    );
     assert_eq!(house.delete(&path, Value::Null).await.refusal(), (409, &json!("conflict")));
     assert_eq!(house.delete(&format!("/v1/business-accounts/{WABA}"), Value::Null).await.status, 204);
     assert_eq!(house.delete(&path, Value::Null).await.status, 204);
@@ -36,6 +42,25 @@ async fn a_business_account_is_registered_to_an_account_that_exists() {
     let shown = house.get(&path).await.json;
     assert_eq!((&shown["businessAccountId"], &shown["subAccountId"]), (&json!(WABA), &json!("shop_1")));
     assert_eq!(house.get("/v1/business-accounts/nobody").await.refusal(), (404, &json!("not_found")));
+}
+
+#[tokio::test]
+async fn a_business_account_is_registered_by_digits_only_as_meta_writes_it() {
+    let house = House::new().await;
+    let body = json!({"accountId": ACCOUNT});
+    for bad in ["nobody", "10229-0129340398", "a%20b", &"1".repeat(33)] {
+        let answer = house.put(&format!("/v1/business-accounts/{bad}"), body.clone()).await;
+        assert_eq!(answer.refusal(), (400, &json!("invalid_parameter")), "{bad}: {}", answer.text);
+        let detail = answer.json["detail"].as_str().unwrap();
+        assert!(detail.starts_with("businessAccountId must be 1 to 32 digits"), "{bad}: {detail}");
+    }
+    for good in ["0", &"1".repeat(32)] {
+        assert_eq!(
+            house.put(&format!("/v1/business-accounts/{good}"), body.clone()).await.status,
+            201,
+            "{good}"
+        );
+    }
 }
 
 #[tokio::test]

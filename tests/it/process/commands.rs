@@ -1,5 +1,6 @@
 //! The commands as a person in a shell meets them.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use super::running::{Caller, Running, binary, write_config};
@@ -103,5 +104,29 @@ fn check_names_what_is_wrong_with_the_configuration_and_the_store() {
     std::fs::write(&config, "[delivery]\nretry_shedule_s = [1]\n").unwrap();
     let misspelled = check();
     assert_eq!(misspelled.status.code(), Some(3));
+    assert!(err(&misspelled).starts_with("unknown key "), "no mark before a problem: {}", err(&misspelled));
     assert!(err(&misspelled).contains("retry_schedule_s"), "the nearest key is named: {}", err(&misspelled));
+}
+
+#[test]
+fn check_notes_secrets_that_everyone_may_read_and_that_no_app_is_configured() {
+    let directory = TempDir::new();
+    let config = directory.path().join("bellwether.toml");
+    let store = format!("store.url = 'sqlite:{}'\n", directory.path().join("store.db").display());
+    let check = |text: &str, mode: u32| {
+        std::fs::write(&config, format!("{store}{text}")).unwrap();
+        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(mode)).unwrap();
+        let output = binary().arg("check").arg("--config").arg(&config).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        out(&output).lines().filter(|line| line.starts_with("note: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let app = "meta.apps.main.app_secret = 'hush'";
+    let exposed = check(app, 0o644);
+    assert!(
+        exposed.len() == 1 && exposed[0].contains("chmod 600") && !exposed[0].contains("hush"),
+        "{exposed:?}"
+    );
+    assert!(check(app, 0o640).is_empty() && check(app, 0o600).is_empty());
+    let bare = check("", 0o644);
+    assert!(bare.len() == 1 && bare[0].contains("no Meta app"), "nothing secret is in it: {bare:?}");
 }
