@@ -36,6 +36,8 @@ pub(super) struct Load {
     pub(super) fate: Fate,
     /// Processor time of the process.
     pub(super) cpu: Duration,
+    /// Of that, the thread that writes to the store.
+    pub(super) writer: Duration,
     /// Notifications that were refused and sent again.
     pub(super) refused: u32,
 }
@@ -72,6 +74,7 @@ pub(super) async fn run(
         events: length(events),
         fate: ledger.fate(events, *each),
         cpu: after.cpu.saturating_sub(before.cpu),
+        writer: after.writer.saturating_sub(before.writer),
         refused,
     })
 }

@@ -9,11 +9,16 @@ use std::time::Duration;
 /// every platform that has this file.
 const TICK: Duration = Duration::from_millis(10);
 
+/// How the thread that writes is called.
+const WRITER: &str = "(store-writer)";
+
 /// What a process has used so far.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Usage {
     /// Processor time of all its threads, in the program and in the kernel.
     pub(super) cpu: Duration,
+    /// Of that, the thread that writes to the store.
+    pub(super) writer: Duration,
     /// The most memory that was resident, in MiB.
     pub(super) peak_mib: f64,
     /// The memory resident now, in MiB.
@@ -27,12 +32,19 @@ pub(super) fn usage(pid: u32) -> io::Result<Usage> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let mib = |name| f64::from(u32::try_from(field(&status, name)).unwrap_or(u32::MAX)) / 1024.0;
+    let threads = threads(pid)?;
+    let writer = threads.iter().filter(|thread| thread.stat.contains(WRITER));
     Ok(Usage {
-        cpu: TICK * u32::try_from(ticks(&stat).unwrap_or(0)).unwrap_or(u32::MAX),
+        cpu: spent(&stat),
+        writer: writer.map(|thread| spent(&thread.stat)).sum(),
         peak_mib: mib("VmHWM:"),
         resident_mib: mib("VmRSS:"),
-        wakes: wakes(pid)?,
+        wakes: threads.iter().map(|thread| field(&thread.status, "voluntary_ctxt_switches:")).sum(),
     })
+}
+
+fn spent(stat: &str) -> Duration {
+    TICK * u32::try_from(ticks(stat).unwrap_or(0)).unwrap_or(u32::MAX)
 }
 
 /// `utime` and `stime`, fields 14 and 15; the name before may hold anything.
@@ -48,14 +60,21 @@ fn field(status: &str, name: &str) -> u64 {
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-fn wakes(pid: u32) -> io::Result<u64> {
-    let mut sum = 0;
+/// What the kernel says of a thread.
+struct Thread {
+    stat: String,
+    status: String,
+}
+
+fn threads(pid: u32) -> io::Result<Vec<Thread>> {
+    let mut threads = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let task = task?.path();
         // A thread may end in between.
-        let status = fs::read_to_string(task?.path().join("status")).unwrap_or_default();
-        sum += field(&status, "voluntary_ctxt_switches:");
+        let read = |name| fs::read_to_string(task.join(name)).unwrap_or_default();
+        threads.push(Thread { stat: read("stat"), status: read("status") });
     }
-    Ok(sum)
+    Ok(threads)
 }
 
 /// The size of a file; 0 if there is none.

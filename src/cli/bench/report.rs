@@ -27,7 +27,9 @@ pub(super) struct Measured {
     ratio_to_limit: Option<f64>,
     /// Processor time of the server process alone.
     cpu_micros_per_event: Option<f64>,
-    /// That, over the limit's.
+    /// Of that, the thread that writes to the store.
+    writer_micros_per_event: Option<f64>,
+    /// Processor time, over the limit's.
     cpu_ratio_to_limit: Option<f64>,
     /// From handing a notification over to its 200.
     acknowledgement_ms: Option<Spread>,
@@ -51,6 +53,7 @@ impl Measured {
             events: load.events,
             events_per_second: if fate.seconds > 0.0 { events / fate.seconds } else { 0.0 },
             cpu_micros_per_event: Some(load.cpu.as_secs_f64() * 1e6 / events),
+            writer_micros_per_event: Some(load.writer.as_secs_f64() * 1e6 / events),
             acknowledgement_ms: fate.acknowledgement,
             arrival_ms: fate.arrival,
             lost: fate.lost,
@@ -70,6 +73,7 @@ impl Measured {
             events_per_second: 0.0,
             ratio_to_limit: None,
             cpu_micros_per_event: None,
+            writer_micros_per_event: None,
             cpu_ratio_to_limit: None,
             acknowledgement_ms: None,
             arrival_ms: None,
@@ -146,13 +150,14 @@ impl Report {
         let mut text = format!(
             "bellwether {version} ({build}), {started_at}\n{cores} cores of {processor}, shared by server, sender and \
              receivers; store on {file_system}, synchronous FULL\n{settings}\n\n\
-             {:<12} {:>8} {:>8} {:>7} {:>7} {:>7} {:>22} {:>22} {:>7} {:>7} {:>5} {:>7}\n",
+             {:<12} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7} {:>22} {:>22} {:>7} {:>7} {:>5} {:>7}\n",
             "scenario",
             "events",
             "events/s",
             "x limit",
             "µs CPU",
             "x limit",
+            "writer",
             "ack p50/p99/max ms",
             "arrival p50/p99/max ms",
             "MiB",
@@ -172,7 +177,10 @@ impl Report {
             }
             text.push('\n');
         }
-        text.push_str("\nCPU: of the server process alone, per event. Ratios: to `limit` of this run.");
+        text.push_str(
+            "\nCPU: of the server process alone, per event; writer: of that, the thread that writes to the store.\n\
+             Ratios: to `limit` of this run.",
+        );
         text
     }
 
@@ -200,13 +208,14 @@ fn row(text: &mut String, measured: &Measured) {
     };
     let _ = writeln!(
         text,
-        "{:<12} {:>8} {:>8} {:>7} {:>7} {:>7} {:>22} {:>22} {:>7.1} {:>7} {:>5} {:>7}",
+        "{:<12} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7} {:>22} {:>22} {:>7.1} {:>7} {:>5} {:>7}",
         measured.scenario,
         measured.events,
         number(Some(measured.events_per_second).filter(|rate| *rate > 0.0), 0),
         number(measured.ratio_to_limit, 2),
         number(measured.cpu_micros_per_event, 1),
         number(measured.cpu_ratio_to_limit, 2),
+        number(measured.writer_micros_per_event.filter(|micros| *micros > 0.0), 1),
         spread(measured.acknowledgement_ms),
         spread(measured.arrival_ms),
         measured.peak_resident_mib,

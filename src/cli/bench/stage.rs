@@ -126,6 +126,8 @@ impl<'a> Stage<'a> {
     pub(super) async fn end(self, measured: &mut Measured, events: u32) -> Result<Ended, Failure> {
         let used = usage(self.server.pid()).map_err(|error| failure("the server is gone", error))?;
         measured.peak_resident_mib = used.peak_mib;
+        // Who hangs would hold the server's end up until attempts time out.
+        drop(self.receivers);
         self.server.stop().await?;
         let store = self.directory.store();
         let grown = closed_bytes(self.plan, &store).await?.saturating_sub(self.base);

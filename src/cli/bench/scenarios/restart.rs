@@ -32,7 +32,7 @@ pub(in crate::cli::bench) async fn restart(plan: &Plan, name: &'static str) -> R
     let ready = began.elapsed();
     let progress = |seen| plan.progress.tick(format_args!("{name}: {seen} of {events} arrived"));
     stage.ledger.until(events, progress).await;
-    let cpu = usage(stage.server.pid()).map_err(|error| failure("the server is gone", error))?.cpu;
+    let used = usage(stage.server.pid()).map_err(|error| failure("the server is gone", error))?;
     let first = stage.ledger.first_arrival();
     let mut fate = stage.ledger.fate(&flow.events, flow.each);
     let span =
@@ -40,7 +40,7 @@ pub(in crate::cli::bench) async fn restart(plan: &Plan, name: &'static str) -> R
     // From the kill on; how long an event had waited before says nothing.
     fate.seconds = span(stage.ledger.last_arrival());
     fate.arrival = None;
-    let load = Load { events, fate, cpu, refused: 0 };
+    let load = Load { events, fate, cpu: used.cpu, writer: used.writer, refused: 0 };
     let mut measured =
         Measured::of(name, &format!("kill -9 with {events} pending, then until all have arrived"), &load);
     measured.note("readyMs", ready.as_secs_f64() * 1e3);
