@@ -1,6 +1,7 @@
 //! The command line. Data goes to standard output, everything else to standard
 //! error; every end has its exit code ([`Exit`]); errors end in a hint.
 
+mod bench;
 mod check;
 mod client;
 mod dev;
@@ -37,6 +38,8 @@ enum Command {
     Trigger(trigger::Arguments),
     /// Check the configuration, the key file and the store, and say what is wrong
     Check(check::Arguments),
+    /// Measure how fast this machine runs a server, beside the limit of the same machine
+    Bench(bench::Arguments),
 }
 
 const EXIT_CODES: &str = "\
@@ -116,6 +119,7 @@ pub fn run() -> ExitCode {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Trigger(arguments) => trigger::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     match ran {
         Ok(()) => ExitCode::SUCCESS,

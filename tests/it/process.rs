@@ -1,5 +1,6 @@
 //! The real binary: killed, terminated, started twice, and used from a shell.
 
+mod bench;
 mod canaries;
 mod commands;
 mod crashes;
