@@ -91,15 +91,14 @@ async fn test(
     Id(id): Id<WebhookId>,
 ) -> Result<(StatusCode, HeaderMap, Json<wire::EventRef>), Problem> {
     let webhook = find(&app, account.id, id).await?;
-    let random = app.env.entropy.u64();
     let publication = Publication {
         now: app.env.clock.now(),
         account: account.id,
-        change: sample(random),
+        change: sample(),
         timestamp: None,
         audience: Audience::Test(webhook.id),
         idempotency: None,
-        random,
+        random: app.env.entropy.u64(),
         fill_limits: false,
     };
     match app.store.publish(publication).await? {
@@ -116,7 +115,7 @@ async fn test(
 
 /// The seed's example. Its business account is `0`, as in the sample that Meta's
 /// own Test button posts.
-fn sample(random: u64) -> Change {
+fn sample() -> Change {
     let detail = Detail::Quality(Quality {
         display_phone_number: "15550783881".to_owned(),
         event: "UPGRADE".to_owned(),
@@ -128,7 +127,7 @@ fn sample(random: u64) -> Change {
         business_account: "0".parse().expect("a digit is an id"),
         time: None,
         field: QUALITY_FIELD.to_owned(),
-        subject: Subject::test(random),
+        subject: Subject::business_account("0"),
         fingerprint: fingerprint("test"),
         detail,
         raw: "{}".to_owned(),

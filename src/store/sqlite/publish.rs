@@ -7,6 +7,7 @@ use super::routes::{Route, find_route};
 use super::writer::Turn;
 use crate::model::change::Change;
 use crate::model::id::{AccountKey, EventId, WebhookId, WebhookKey};
+use crate::model::number::Subject;
 use crate::store::queue::{Audience, Publication, Published, Waiting};
 
 /// Keeps a published event, once per idempotency key.
@@ -51,7 +52,10 @@ pub(super) fn publish(turn: &mut Turn<'_>, publication: &Publication) -> rusqlit
         fill_limits: publication.fill_limits,
     };
     // What an account publishes is news, even the latest value again.
-    let change = Change { time: None, ..publication.change.clone() };
+    let mut change = Change { time: None, ..publication.change.clone() };
+    if origin.test {
+        change.subject = Subject::test(publication.random);
+    }
     let id = keep_event(turn, &origin, &change, &route)?.expect("a change without a time is never a resend");
     remember(turn, account, publication, id)?;
     Ok(Published::Accepted(id))
