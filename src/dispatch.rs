@@ -13,6 +13,7 @@
 
 pub mod attempt;
 pub mod oauth;
+mod remembered;
 pub mod target;
 mod timetable;
 mod turns;

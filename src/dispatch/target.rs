@@ -1,13 +1,13 @@
 //! Webhooks as attempts need them: secrets opened, keys ready. Remembered until
 //! the webhook is configured anew.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::http::HeaderValue;
 use secrecy::ExposeSecret;
 
 use super::Means;
+use super::remembered::{Recall, Remembered};
 use crate::model::id::WebhookKey;
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Authorization, Webhook};
@@ -76,21 +76,9 @@ impl Target {
     }
 }
 
-/// At most so many are remembered; beyond that they are forgotten and read again.
-const REMEMBERED: usize = 20_000;
-
 /// Webhooks read so far.
 #[derive(Default)]
-pub(super) struct Targets {
-    remembered: Mutex<Remembered>,
-}
-
-#[derive(Default)]
-struct Remembered {
-    targets: HashMap<WebhookKey, Arc<Target>>,
-    /// Counts changes: what was read before one is not remembered after it.
-    changes: u64,
-}
+pub(super) struct Targets(Remembered<Target>);
 
 impl Targets {
     /// The webhook to send to; `None` if it is deleted or disabled. The error
@@ -100,34 +88,19 @@ impl Targets {
         means: &Means,
         webhook: WebhookKey,
     ) -> Result<Option<Arc<Target>>, String> {
-        let changes = {
-            let remembered = self.remembered();
-            if let Some(target) = remembered.targets.get(&webhook) {
-                return Ok(Some(Arc::clone(target)));
-            }
-            remembered.changes
+        let leave = match self.0.recall(webhook) {
+            Recall::Known(target) => return Ok(Some(target)),
+            Recall::Unknown(leave) => leave,
         };
         let found = means.store.webhook(webhook).await.map_err(|error| error.to_string())?;
         let Some(found) = found.filter(|webhook| webhook.enabled) else { return Ok(None) };
         let target = Arc::new(Target::open(&means.vault, &found)?);
-        let mut remembered = self.remembered();
-        if remembered.changes == changes {
-            if remembered.targets.len() >= REMEMBERED {
-                remembered.targets.clear();
-            }
-            remembered.targets.insert(webhook, Arc::clone(&target));
-        }
+        self.0.remember(leave, webhook, &target);
         Ok(Some(target))
-    }
-
-    fn remembered(&self) -> MutexGuard<'_, Remembered> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// To be read again.
     pub(super) fn forget(&self, webhook: WebhookKey) {
-        let mut remembered = self.remembered();
-        remembered.changes += 1;
-        remembered.targets.remove(&webhook);
+        self.0.forget(webhook);
     }
 }

@@ -2,13 +2,18 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use bellwether::env::{Fault, Faults, Point};
 use bellwether::policy::signature::MetaKey;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::sim::simulate;
-use crate::sim::world::{APP_SECRET, EPOCH_MS, VERIFY_TOKEN, World, answer, notification, upgrade};
+use crate::sim::world::simulate_unregistered;
+use crate::sim::world::{
+    ACCOUNT, APP_SECRET, EPOCH_MS, PREVIOUS_SECRET, Terms, VERIFY_TOKEN, WABA, World, answer, notification,
+    upgrade,
+};
 
 async fn ask(world: &World, query: &str) -> (StatusCode, Value) {
     let request = Request::get(format!("/ingest/meta/main?{query}")).body(Body::empty()).unwrap();
@@ -212,5 +217,79 @@ fn raw_bytes_survive_end_to_end_whatever_they_escape() {
         world.quiesce().await;
         let sent = String::from_utf8(shop.arrivals()[0].body.clone()).unwrap();
         assert!(sent.contains(&format!("\"rawEvent\":{{\"field\":\"security\",\"value\":{raw}}}")), "{sent}");
+    });
+}
+
+#[test]
+fn fault_42_while_the_app_secret_is_rotated_both_sign() {
+    simulate(|world| async move {
+        for (n, secret) in (0..).zip([APP_SECRET, PREVIOUS_SECRET]) {
+            let body = notification(EPOCH_MS / 1000, &[upgrade(n, "TIER_10K")]);
+            let signature = MetaKey::new(secret).sign(&body);
+            let (status, _) = post(&world, &[("x-hub-signature-256", &signature)], body).await;
+            assert_eq!(status, StatusCode::OK);
+        }
+    });
+}
+
+#[test]
+fn an_unknown_app_is_answered_404_before_its_body_is_read() {
+    simulate(|world| async move {
+        let request = Request::post("/ingest/meta/other").body(Body::new(Silent)).unwrap();
+        assert_eq!(answer(world.router(), request).await.0, StatusCode::NOT_FOUND);
+    });
+}
+
+/// A body that never sends anything.
+struct Silent;
+
+impl hyper::body::Body for Silent {
+    type Data = hyper::body::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+#[test]
+fn fault_41_changes_of_two_accounts_in_one_post_go_to_their_own() {
+    simulate(|world| async move {
+        let shop = world.receiver("shop").await;
+        let other = "77777777-0000-4000-8000-000000000007";
+        world.call("PUT", &format!("/v1/accounts/{other}"), json!({"name": "Other"})).await;
+        let webhooks = json!([{"subAccountId": "*", "url": "https://other.example.com/", "type": "CABM"}]);
+        world.call("POST", &format!("/api/v1/accounts/{other}/webhooks"), webhooks).await;
+        world.call("PUT", "/v1/business-accounts/777", json!({"accountId": other})).await;
+        let change = |n| json!([{"field": "phone_number_quality_update", "value": upgrade(n, "TIER_10K")}]);
+        let entry = |id: &str, n| json!({"id": id, "time": EPOCH_MS / 1000, "changes": change(n)});
+        let entries = [entry(WABA, 1), entry("777", 2), entry("888", 3), entry(WABA, 4)];
+        let body = json!({"object": "whatsapp_business_account", "entry": entries});
+        let (_, receipt) = world.post_signed(body.to_string().as_bytes()).await;
+        assert_eq!((&receipt["accepted"], &receipt["unrouted"]), (&json!(3), &json!(1)));
+        world.advance(std::time::Duration::from_secs(1)).await;
+        let theirs = world.terms.receivers.at("https://other.example.com/").arrivals();
+        assert_eq!((shop.arrivals().len(), theirs.len()), (2, 1));
+        assert_eq!(theirs[0].json()["accountId"], other);
+        assert!(shop.arrivals().iter().all(|arrival| arrival.json()["accountId"] == ACCOUNT));
+    });
+}
+
+#[test]
+fn a_store_that_cannot_write_is_answered_503_with_a_time_to_come_back() {
+    let faults = Faults::planned(|at| (at == Point::BeforeCommit).then_some(Fault::Error));
+    let body = notification(EPOCH_MS / 1000, &[upgrade(1, "TIER_10K")]);
+    let runtime = Terms { faults, ..Terms::default() };
+    simulate_unregistered(runtime, |world| async move {
+        let request = Request::post("/ingest/meta/main")
+            .header("x-hub-signature-256", MetaKey::new(APP_SECRET).sign(&body))
+            .body(Body::from(body.clone()))
+            .unwrap();
+        let response = world.router().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()["retry-after"], "5");
     });
 }

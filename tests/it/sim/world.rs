@@ -31,6 +31,8 @@ pub(crate) const ACCOUNT: &str = "0f88f5c4-fae7-4dcf-8ff2-b2990133edea";
 pub(crate) const WABA: &str = "102290129340398";
 pub(crate) const OPERATOR: &str = "operator-key-for-tests";
 pub(crate) const APP_SECRET: &str = "4f2a-app-secret";
+/// The app's secret before it was rotated.
+pub(crate) const PREVIOUS_SECRET: &str = "9c1d-previous-secret";
 pub(crate) const VERIFY_TOKEN: &str = "verify token";
 
 /// 2025-06-01T00:00:00Z: when most worlds begin.
@@ -70,12 +72,19 @@ pub(crate) fn simulate<F: Future<Output = ()>>(story: impl FnOnce(World) -> F) {
 
 /// Runs a story in a world on these terms.
 pub(crate) fn simulate_with<F: Future>(terms: Terms, story: impl FnOnce(World) -> F) -> F::Output {
+    simulate_unregistered(terms, |world| async move {
+        world.register().await;
+        story(world).await
+    })
+}
+
+/// Runs a story in a world in which nothing is registered.
+pub(crate) fn simulate_unregistered<F: Future>(terms: Terms, story: impl FnOnce(World) -> F) -> F::Output {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let mut world = World::new(terms);
         world.start().await;
-        world.register().await;
         story(world).await
     })
 }
@@ -146,7 +155,8 @@ impl World {
     }
 
     fn settings(&self) -> Settings {
-        let app = App { keys: vec![MetaKey::new(APP_SECRET)], verify_token: Some(VERIFY_TOKEN.into()) };
+        let keys = vec![MetaKey::new(APP_SECRET), MetaKey::new(PREVIOUS_SECRET)];
+        let app = App { keys, verify_token: Some(VERIFY_TOKEN.into()) };
         Settings {
             apps: HashMap::from([("main".to_owned(), app)]),
             operator_key: Some(SecretString::from(OPERATOR)),
