@@ -108,10 +108,13 @@ impl<'a> Stage<'a> {
         load::hand_over(self.plan, self.name, &self.server, &self.ledger, flow).await
     }
 
-    /// kill -9, and a new server on the same store; that it listens is all that
-    /// is waited for.
-    pub(super) async fn crash(&mut self) -> Result<(), Failure> {
+    /// kill -9.
+    pub(super) fn kill(&mut self) {
         self.server.kill();
+    }
+
+    /// A new server on the same store; that it listens is all that is waited for.
+    pub(super) async fn start_again(&mut self) -> Result<(), Failure> {
         self.server = serve(&self.directory).await?;
         Ok(())
     }

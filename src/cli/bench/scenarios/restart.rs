@@ -16,6 +16,10 @@ use crate::cli::bench::stage::{Layout, Stage};
 /// A process that has just started is not idle yet.
 const SETTLING: Duration = Duration::from_secs(1);
 
+/// What a killed process had sent is read within this, while the receivers still
+/// hang: else it would count as an arrival, and the repeat as a second one.
+const ON_THE_WAY: Duration = Duration::from_millis(200);
+
 /// kill -9 with many events pending: every receiver hangs until then.
 pub(in crate::cli::bench) async fn restart(plan: &Plan, name: &'static str) -> Result<Measured, Failure> {
     let events = plan.sizes.pending;
@@ -24,10 +28,12 @@ pub(in crate::cli::bench) async fn restart(plan: &Plan, name: &'static str) -> R
     stage.receivers.hang(usize::MAX, true);
     let flow = Flow { audience: USUAL, events: 0..events, each: 100, pace: Pace::Closed };
     stage.hand_over(&flow).await?;
-    stage.receivers.hang(usize::MAX, false);
     plan.progress.step(format_args!("{name}: kill -9 with {events} pending"));
+    stage.kill();
+    sleep(ON_THE_WAY).await;
+    stage.receivers.hang(usize::MAX, false);
     let began = Instant::now();
-    stage.crash().await?;
+    stage.start_again().await?;
     stage.server.ready().await?;
     let ready = began.elapsed();
     let progress = |seen| plan.progress.tick(format_args!("{name}: {seen} of {events} arrived"));
@@ -37,7 +43,7 @@ pub(in crate::cli::bench) async fn restart(plan: &Plan, name: &'static str) -> R
     let mut fate = stage.ledger.fate(&flow.events, flow.each);
     let span =
         |to: Option<u32>| f64::from(to.unwrap_or(u32::MAX).saturating_sub(stage.ledger.at(began))) / 1e6;
-    // From the kill on; how long an event had waited before says nothing.
+    // From the new start on; how long an event had waited before says nothing.
     fate.seconds = span(stage.ledger.last_arrival());
     fate.arrival = None;
     let load = Load { events, fate, cpu: used.cpu, writer: used.writer, refused: 0 };
