@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -130,6 +131,9 @@ fn lock(path: &Path) -> Result<File, Error> {
 fn prepare(connection: &Connection, path: &Path) -> Result<(), Error> {
     let set_up = || -> rusqlite::Result<()> {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // A plan does not change with the values bound: without this, statements
+        // whose values decide about a partial index are planned anew each time.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
