@@ -127,11 +127,9 @@ async fn show(config: &Config, env: Env, file: &Path, once: bool) -> Result<(), 
         say(guide(config, &base, file, &webhook, &receiver_url));
         std::future::pending().await
     };
-    tokio::select! {
-        biased;
-        ended = process.run() => ended.map_err(Failure::from),
-        shown = showing => shown,
-    }
+    let mut shown = Ok(());
+    let ended = process.run_until(async { shown = showing.await }).await;
+    shown.and(ended.map_err(Failure::from))
 }
 
 async fn start_receiver(receiver: Receiver) -> Result<String, Failure> {

@@ -132,6 +132,11 @@ impl Process {
     /// requests and attempts under way end, gives unused leases back. A second
     /// signal, or the drain deadline, aborts.
     pub async fn run(self) -> Result<(), ProcessError> {
+        self.run_until(std::future::pending()).await
+    }
+
+    /// Like [`Process::run`], ending when `enough` does, too.
+    pub async fn run_until(self, enough: impl Future<Output = ()>) -> Result<(), ProcessError> {
         let Self { node, listener, limits, metrics, mut store_failed } = self;
         let phase = node.phase();
         let (stop, stopped) = watch::channel(false);
@@ -145,6 +150,7 @@ impl Process {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = &mut serving => {}
+            () = enough => {}
         }
         tracing::info!("stopping: letting what is under way end; a second signal stops at once");
         phase.send_replace(Phase::Draining);
