@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use bellwether::env::Clock;
 use bellwether::model::attempt::OutcomeClass;
+use bellwether::model::time::Timestamp;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook as Verifier;
 
@@ -66,6 +67,13 @@ fn a_refused_connection_is_retried_on_the_same_schedule() {
         let attempts = shown["attempts"].as_array().unwrap_or_else(|| panic!("{shown:#}"));
         let classes: Vec<_> = attempts.iter().map(|attempt| attempt["outcome"].as_str().unwrap()).collect();
         assert_eq!(classes, ["connect"; 5]);
+        let began = |attempt: &Value| Timestamp::parse(attempt["startedAt"].as_str().unwrap()).unwrap().ms();
+        for (pair, wait) in attempts.windows(2).zip([1_000, 10_000, 30_000, 90_000]) {
+            let ended = began(&pair[0]) + pair[0]["durationMs"].as_i64().unwrap();
+            // Instants are shown to a hundredth of a second.
+            let waited = began(&pair[1]) - ended;
+            assert!((wait - 20..=wait * 11 / 10 + 120).contains(&waited), "{waited} ms instead of {wait}");
+        }
     });
 }
 
