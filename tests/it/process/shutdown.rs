@@ -60,3 +60,26 @@ async fn fault_83_a_second_sigterm_ends_it_at_once_and_the_next_start_delivers()
     let arrived = receiver.arrived();
     assert_eq!((arrived.len(), arrived[1].attempt), (2, 2));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_83_sigterm_while_the_store_cannot_write_ends_it_in_time_and_the_next_start_delivers() {
+    let directory = TempDir::new();
+    let (caller, receiver) = (Caller::new(), Listening::start().await);
+    receiver.answer_after(Duration::from_secs(9));
+    let mut running = Running::start(directory.path(), &[]);
+    caller.register(&running.base, Some(&receiver.url)).await;
+    let body = notification(Clock::system().now().seconds(), &[upgrade(1, "TIER_10K")]);
+    caller.notify(&running.base, body).await.unwrap();
+    receiver.has(1).await;
+    running.kill();
+    receiver.answer_after(Duration::ZERO);
+    let mut running = Running::start(directory.path(), &[("BELLWETHER_FAILPOINT", "before_commit=error")]);
+    let body = notification(Clock::system().now().seconds(), &[upgrade(2, "TIER_1K")]);
+    let (status, _) = caller.notify(&running.base, body).await.unwrap();
+    assert_eq!(status.as_u16(), 503, "nothing is acknowledged that is not stored");
+    running.terminate();
+    assert_eq!(running.ended().await, Some(0), "{}", running.log());
+    let running = Running::start(directory.path(), &[]);
+    caller.quiesce(&running.base).await;
+    assert_eq!(receiver.arrived().last().unwrap().limit, "TIER_10K");
+}
