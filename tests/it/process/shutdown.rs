@@ -39,16 +39,22 @@ async fn fault_83_restarted_again_and_again_under_load_it_doubles_and_loses_noth
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_83_a_second_sigterm_ends_it_at_once_and_the_next_start_delivers() {
-    let directory = TempDir::new();
+/// A server whose receiver has a request and does not answer it for 9 s.
+async fn with_an_attempt_under_way(directory: &TempDir) -> (Caller, Listening, Running) {
     let (caller, receiver) = (Caller::new(), Listening::start().await);
     receiver.answer_after(Duration::from_secs(9));
-    let mut running = Running::start(directory.path(), &[]);
+    let running = Running::start(directory.path(), &[]);
     caller.register(&running.base, Some(&receiver.url)).await;
     let body = notification(Clock::system().now().seconds(), &[upgrade(1, "TIER_10K")]);
     caller.notify(&running.base, body).await.unwrap();
     receiver.has(1).await;
+    (caller, receiver, running)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_83_a_second_sigterm_ends_it_at_once_and_the_next_start_delivers() {
+    let directory = TempDir::new();
+    let (caller, receiver, mut running) = with_an_attempt_under_way(&directory).await;
     running.terminate();
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(running.child.try_wait().unwrap().is_none(), "it waits for what is under way");
@@ -64,13 +70,7 @@ async fn fault_83_a_second_sigterm_ends_it_at_once_and_the_next_start_delivers()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_83_sigterm_while_the_store_cannot_write_ends_it_in_time_and_the_next_start_delivers() {
     let directory = TempDir::new();
-    let (caller, receiver) = (Caller::new(), Listening::start().await);
-    receiver.answer_after(Duration::from_secs(9));
-    let mut running = Running::start(directory.path(), &[]);
-    caller.register(&running.base, Some(&receiver.url)).await;
-    let body = notification(Clock::system().now().seconds(), &[upgrade(1, "TIER_10K")]);
-    caller.notify(&running.base, body).await.unwrap();
-    receiver.has(1).await;
+    let (caller, receiver, mut running) = with_an_attempt_under_way(&directory).await;
     running.kill();
     receiver.answer_after(Duration::ZERO);
     let mut running = Running::start(directory.path(), &[("BELLWETHER_FAILPOINT", "before_commit=error")]);
