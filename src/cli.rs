@@ -11,7 +11,7 @@ mod trigger;
 
 use std::fmt;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -40,6 +40,20 @@ enum Command {
     Check(check::Arguments),
     /// Measure how fast this machine runs a server, beside the limit of the same machine
     Bench(bench::Arguments),
+}
+
+/// The configuration of a server.
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// The configuration file (TOML); without it, defaults and BELLWETHER_* variables
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn path(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
 }
 
 const EXIT_CODES: &str = "\

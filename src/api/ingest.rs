@@ -93,7 +93,7 @@ fn unread(metrics: &Metrics, error: &BodyError) -> Response {
         BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Refused::TooLarge),
         BodyError::Encoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Refused::Encoding),
         BodyError::Timeout => (StatusCode::REQUEST_TIMEOUT, Refused::Timeout),
-        BodyError::Broken => (StatusCode::BAD_REQUEST, Refused::Timeout),
+        BodyError::Broken => (StatusCode::BAD_REQUEST, Refused::Broken),
         BodyError::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, Refused::Overloaded),
     };
     metrics.refused(reason);

@@ -1,8 +1,8 @@
 //! `bellwether check`: whether a server would start, without starting one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{Exit, Failure, say};
+use super::{ConfigFile, Exit, Failure, say};
 use crate::config::{self, Config};
 use crate::env::Entropy;
 use crate::node::process::ProcessError;
@@ -11,19 +11,18 @@ use crate::store::sqlite::{self, Problem, inspect};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The configuration file (TOML); without it, defaults and BELLWETHER_* variables
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    file: ConfigFile,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = Config::load(arguments.config.as_deref())?;
+    let config = Config::load(arguments.file.path())?;
     say(format_args!(
         "configuration  ok: listens on {}, {} Meta app(s)",
         config.server.listen,
         config.meta.apps.len()
     ));
-    note_oddities(arguments.config.as_deref(), &config);
+    note_oddities(arguments.file.path(), &config);
     let key = check_key(&config)?;
     check_store(&config, key)
 }

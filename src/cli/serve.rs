@@ -1,8 +1,6 @@
 //! `bellwether serve`: a server until a signal ends it.
 
-use std::path::PathBuf;
-
-use super::{Failure, runtime};
+use super::{ConfigFile, Failure, runtime};
 use crate::config::Config;
 use crate::env::Env;
 use crate::node::process::{Process, ProcessError};
@@ -10,13 +8,12 @@ use crate::telemetry::logs;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The configuration file (TOML); without it, defaults and BELLWETHER_* variables
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    file: ConfigFile,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = Config::load(arguments.config.as_deref())?;
+    let config = Config::load(arguments.file.path())?;
     let _logs = logs::start(config.log.level, config.log.format);
     runtime()?.block_on(serve(&config)).map_err(Failure::from)
 }

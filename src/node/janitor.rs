@@ -1,6 +1,6 @@
 //! What must be done now and then: routing what waited, the store's own
-//! housekeeping, taking bulk replays further, retention. Runs when there is an errand, else once an hour: an idle
-//! node does not wake a core.
+//! housekeeping, taking bulk replays further, retention. Runs when there is an
+//! errand, else once an hour: an idle node does not wake a core.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -36,6 +36,8 @@ pub enum Refused {
     Store,
     /// Its body took too long.
     Timeout,
+    /// Its body ended early.
+    Broken,
     /// It came for an app that is not configured.
     UnknownApp,
     /// A handshake with a wrong token, or none.
@@ -44,13 +46,14 @@ pub enum Refused {
 
 impl Refused {
     /// All reasons.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Signature,
         Self::TooLarge,
         Self::Encoding,
         Self::Overloaded,
         Self::Store,
         Self::Timeout,
+        Self::Broken,
         Self::UnknownApp,
         Self::Handshake,
     ];
@@ -64,6 +67,7 @@ impl Refused {
             Self::Overloaded => "overloaded",
             Self::Store => "store",
             Self::Timeout => "timeout",
+            Self::Broken => "broken",
             Self::UnknownApp => "unknown_app",
             Self::Handshake => "handshake",
         }
@@ -92,7 +96,7 @@ struct Inner {
     /// In the order of [`CHANGES`].
     changes: [Counter; 6],
     /// In the order of [`Refused::ALL`].
-    refused: [Counter; 8],
+    refused: [Counter; 9],
     /// In the order of [`OutcomeClass::ALL`].
     attempts: [Counter; 12],
     /// In the order of [`DeliveryState::ALL`]; the pending one stays out of it.

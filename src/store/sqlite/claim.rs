@@ -56,7 +56,8 @@ fn due(turn: &Turn<'_>, want: Want, now: Timestamp) -> rusqlite::Result<Vec<(Del
     rows.collect()
 }
 
-fn next_due(turn: &Turn<'_>, webhook: WebhookKey) -> rusqlite::Result<Option<Timestamp>> {
+/// When a webhook is next due, as the index of what may be claimed has it.
+pub(super) fn next_due(turn: &Turn<'_>, webhook: WebhookKey) -> rusqlite::Result<Option<Timestamp>> {
     let mut select = turn.sql.prepare_cached(
         "SELECT min(due_at) FROM deliveries INDEXED BY deliveries_due \
          WHERE webhook = ?1 AND state = 0 AND due_at IS NOT NULL",

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::claim::next_due;
 use super::rows::{account_key, instant, known_account, parsed};
 use super::writer::Turn;
 use crate::model::delivery::DeliveryState;
@@ -187,14 +188,8 @@ fn update(sql: &Connection, key: WebhookKey, webhook: &Webhook) -> rusqlite::Res
 
 /// Tells the dispatcher of what was held while the webhook was disabled.
 fn note_held(turn: &mut Turn<'_>, key: WebhookKey) -> rusqlite::Result<()> {
-    let due: Option<i64> = turn
-        .sql
-        .prepare_cached(
-            "SELECT min(due_at) FROM deliveries WHERE webhook = ?1 AND state = 0 AND due_at IS NOT NULL",
-        )?
-        .query_row([key.0], |row| row.get(0))?;
-    if let Some(due) = due {
-        turn.note_due(key, Timestamp::from_ms(due));
+    if let Some(due) = next_due(turn, key)? {
+        turn.note_due(key, due);
     }
     Ok(())
 }

@@ -62,8 +62,17 @@ fn every_series_is_there_from_the_start_under_its_name() {
         "result",
         &["accepted", "duplicate", "resent", "unrouted", "unparsed", "ignored"],
     );
-    let reasons =
-        ["signature", "too_large", "encoding", "overloaded", "store", "timeout", "unknown_app", "handshake"];
+    let reasons = [
+        "signature",
+        "too_large",
+        "encoding",
+        "overloaded",
+        "store",
+        "timeout",
+        "broken",
+        "unknown_app",
+        "handshake",
+    ];
     family("notifications_refused_total", "reason", &reasons);
     family("attempts_total", "class", &OutcomeClass::ALL.map(OutcomeClass::as_str));
     family("deliveries_settled_total", "state", &["delivered", "exhausted", "canceled"]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use bellwether::env::Clock;
 
-use super::running::{Arrived, Caller, Listening};
+use super::running::{Arrived, Caller, Listening, PATIENCE};
 use crate::sim::world::{ACCOUNT, notification, upgrade};
 
 /// Senders at once, and the numbers they speak of.
@@ -48,6 +48,16 @@ impl Ledger {
         let body = notification(Clock::system().now().seconds(), &[upgrade(n % NUMBERS, &limit)]);
         if let Some((StatusCode::OK, _)) = caller.notify(base, body).await {
             self.acknowledged.lock().unwrap().insert(limit);
+        }
+    }
+
+    /// Waits until so many more changes were acknowledged.
+    pub(crate) async fn grows_by(&self, count: usize) {
+        let enough = self.acknowledged() + count;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while self.acknowledged() < enough {
+            assert!(tokio::time::Instant::now() < deadline, "nothing is acknowledged any more");
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

@@ -25,7 +25,7 @@ async fn fault_83_restarted_again_and_again_under_load_it_doubles_and_loses_noth
             let (ledger, stop) = (ledger.clone(), Arc::clone(&stop));
             async move { ledger.load(&base, stop).await }
         });
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        ledger.grows_by(100).await;
         running.terminate();
         assert_eq!(running.ended().await, Some(0), "{}", running.log());
         stop.store(true, Ordering::Relaxed);
@@ -56,7 +56,7 @@ async fn fault_83_a_second_sigterm_ends_it_at_once_and_the_next_start_delivers()
     let directory = TempDir::new();
     let (caller, receiver, mut running) = with_an_attempt_under_way(&directory).await;
     running.terminate();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    running.logs("letting what is under way end").await;
     assert!(running.child.try_wait().unwrap().is_none(), "it waits for what is under way");
     running.terminate();
     assert_eq!(running.ended().await, Some(7));
