@@ -10,6 +10,9 @@ use super::super::{App, UrlRefusal, wire};
 use crate::server::body::BodyError;
 use crate::store::{self, ErrorKind};
 
+/// More is asked than can be done at the moment.
+const BUSY: &str = "too many requests at the moment; repeat this one after Retry-After";
+
 /// 8x8's codes (contract.md 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::api) enum Code {
@@ -18,6 +21,7 @@ pub(in crate::api) enum Code {
     InsecureProtocol = 1014,
     Unauthenticated = 1200,
     Forbidden = 1201,
+    TooMany = 429,
     NotFound = 1300,
     Internal = 2000,
     InvalidUrl = 3020,
@@ -33,6 +37,7 @@ impl Code {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         }
@@ -107,7 +112,7 @@ impl Refusal {
             Code::Unauthenticated => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Code::Internal => {
+            Code::Internal | Code::TooMany => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             Code::InvalidParameter
@@ -141,11 +146,8 @@ impl From<store::Error> for Refusal {
         match error.kind {
             ErrorKind::NotFound => Self::new(Code::NotFound, error.message),
             ErrorKind::Limit => Self::new(Code::InvalidParameter, error.message),
-            ErrorKind::Conflict
-            | ErrorKind::Overloaded
-            | ErrorKind::Full
-            | ErrorKind::Failed
-            | ErrorKind::Unusable => {
+            ErrorKind::Overloaded => Self::new(Code::TooMany, BUSY),
+            ErrorKind::Conflict | ErrorKind::Full | ErrorKind::Failed | ErrorKind::Unusable => {
                 note(&error);
                 Self::internal("the store is not available; repeat the request after Retry-After")
             }
@@ -166,7 +168,7 @@ impl From<BodyError> for Refusal {
             ),
             BodyError::Timeout => Self::new(Code::InvalidParameter, "the body did not arrive in time"),
             BodyError::Broken => Self::new(Code::InvalidParameter, "the body ended early"),
-            BodyError::NoRoom => Self::internal("too much is being received at once; try again shortly"),
+            BodyError::NoRoom => Self::new(Code::TooMany, BUSY),
         }
     }
 }

@@ -206,3 +206,16 @@ async fn a_store_that_fails_is_an_internal_error_to_be_repeated_and_says_nothing
     assert!(!answer.text.to_lowercase().contains("sql"), "{}", answer.text);
     is_8x8s(&answer);
 }
+
+#[tokio::test(start_paused = true)]
+async fn more_writes_than_can_wait_are_too_many_requests_to_be_repeated() {
+    let house = House::new().await;
+    // Asked for and not awaited: they wait for the writer.
+    let waiting: Vec<_> = (0..20_000).map(|_| house.store.waiting(1)).collect();
+    let body = json!([{"subAccountId": "*", "url": "https://a.example.com/", "type": "CABM"}]);
+    let answer = house.post(PATH, body).await;
+    assert_eq!(answer.refusal(), (429, &json!(429)));
+    assert_eq!(answer.header("retry-after"), "2");
+    is_8x8s(&answer);
+    drop(waiting);
+}
