@@ -148,7 +148,7 @@ impl Deref for App {
 }
 
 /// Every route of a node. `intake` brings those where notifications arrive.
-pub fn router(app: App, intake: Router) -> Router {
+pub fn router(app: App, intake: Router<App>) -> Router {
     let native = native();
     let compatible = compat::register(openapi::Routes::default());
     let document = openapi::document(&[&native, &compatible]);
@@ -158,10 +158,11 @@ pub fn router(app: App, intake: Router) -> Router {
         .merge(compatible)
         .merge(ops::router())
         .merge(openapi::router(document))
-        .merge(intake.with_state(()))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn(answer_headers))
+        // Notifications are the many: they say their few headers themselves.
+        .merge(intake.method_not_allowed_fallback(wrong_method))
         .with_state(app)
 }
 

@@ -11,7 +11,6 @@ use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
-use serde_json::json;
 
 use crate::intake::{Intake, LARGEST_NOTIFICATION_BYTES, Refusal};
 use crate::server::body::{BodyError, read_with_room};
@@ -42,7 +41,7 @@ struct Handshake {
 }
 
 /// The routes.
-pub fn router(ingest: Ingest) -> Router {
+pub fn router<S: Clone + Send + Sync + 'static>(ingest: Ingest) -> Router<S> {
     Router::new().route("/ingest/meta/{app}", get(handshake).post(notify)).with_state(ingest)
 }
 
@@ -81,11 +80,16 @@ async fn notify(State(ingest): State<Ingest>, Path(app): Path<String>, request: 
 /// 200, and what became of the changes: for people with curl, Meta does not mind.
 fn accepted(receipt: &Receipt) -> Response {
     let Receipt { accepted, duplicate, resent, unrouted, unparsed, ignored } = receipt;
-    let told = json!({
-        "accepted": accepted, "duplicate": duplicate, "resent": resent, "unrouted": unrouted, "unparsed": unparsed,
-        "ignored": ignored,
-    });
-    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], told.to_string()).into_response()
+    let told = format!(
+        "{{\"accepted\":{accepted},\"duplicate\":{duplicate},\"resent\":{resent},\"unrouted\":{unrouted},\
+         \"unparsed\":{unparsed},\"ignored\":{ignored}}}"
+    );
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (headers, told).into_response()
 }
 
 fn unread(metrics: &Metrics, error: &BodyError) -> Response {

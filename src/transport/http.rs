@@ -19,6 +19,7 @@
 
 mod dial;
 mod failure;
+mod judged;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::http::uri::{PathAndQuery, Uri};
+use axum::http::uri::Uri;
 use axum::http::{Method, Request as HttpRequest, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -35,13 +36,13 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::ClientConfig;
-use url::Url;
 
 use super::resolve::Resolver;
 use super::{Request, Transport};
 use crate::model::attempt::{Outcome, OutcomeClass};
-use crate::policy::address::{Refusal, Rules, Target};
+use crate::policy::address::{Rules, Target};
 use dial::Dialer;
+use judged::Judged;
 
 /// How much of an answer's body is read; then the connection is dropped.
 pub const ANSWER_LIMIT: usize = 16 * 1024;
@@ -95,6 +96,7 @@ impl Default for Limits {
 /// many is the caller's to limit.
 pub struct HttpTransport {
     rules: Arc<Rules>,
+    judged: Judged,
     client: Client<Dialer, Full<Bytes>>,
 }
 
@@ -117,20 +119,18 @@ impl HttpTransport {
             .http2_keep_alive_interval(PROBE_EVERY)
             .http2_keep_alive_timeout(PROBE_PATIENCE)
             .build(dialer);
-        Self { rules, client }
+        Self { rules, judged: Judged::default(), client }
     }
 
     async fn attempt(&self, request: Request) -> Outcome {
         let deadline = Instant::now() + request.deadline.min(LONGEST_DEADLINE);
-        let target = match self.rules.judge_url(&request.url) {
-            Ok(target) => target,
+        let to = match self.judged.judge(&self.rules, &request.url) {
+            Ok(to) => to,
             Err(refusal) => return failure::refused(refusal),
         };
-        let Some(message) = compose(&target, request) else {
-            return failure::refused(Refusal::Malformed);
-        };
+        let message = compose(to.uri.clone(), request);
         match timeout_at(deadline, self.client.request(message)).await {
-            Ok(Ok(response)) => answered(response, &target, deadline).await,
+            Ok(Ok(response)) => answered(response, &to.target, deadline).await,
             Ok(Err(error)) => failure::outcome(&error),
             Err(_) => Outcome::failed(OutcomeClass::Timeout, "no answer before the deadline"),
         }
@@ -145,33 +145,19 @@ impl Transport for HttpTransport {
 
 /// The message on the wire: the client below adds `host` and `content-length`,
 /// and nothing else.
-fn compose(target: &Target, request: Request) -> Option<HttpRequest<Full<Bytes>>> {
+fn compose(to: Uri, request: Request) -> HttpRequest<Full<Bytes>> {
     let mut message = HttpRequest::new(Full::new(request.body));
     *message.method_mut() = Method::POST;
-    *message.uri_mut() = uri(&target.url)?;
+    *message.uri_mut() = to;
     let headers = message.headers_mut();
+    headers.reserve(request.headers.len() + 3);
     for (name, value) in request.headers {
         if !is_ours(&name) {
             headers.append(name, value);
         }
     }
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    Some(message)
-}
-
-/// The judged URL in the client's type, put together from its parts: a second
-/// parser of the text could understand another host.
-fn uri(url: &Url) -> Option<Uri> {
-    let authority = match url.port() {
-        Some(port) => format!("{}:{port}", url.host_str()?),
-        None => url.host_str()?.to_owned(),
-    };
-    let path = match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
-    };
-    let path = PathAndQuery::try_from(path).ok()?;
-    Uri::builder().scheme(url.scheme()).authority(authority).path_and_query(path).build().ok()
+    message
 }
 
 /// Whether a header frames the message or names its host: that is only for

@@ -5,9 +5,11 @@
 //! commit costs a page each: logged, synced and copied back. Here a commit
 //! appends one row that holds all it has to say of them, and memory holds the
 //! same. Once [`FOLD_AT`] entries are there they are folded: written into their
-//! tables in the order of their keys, neighbours on one page, and the rows
-//! removed, all in one transaction. Memory is never the only place: after a
-//! crash or a rollback it is read again from the rows and the tables.
+//! tables in the order of their keys, neighbours on one page, a slice with each
+//! commit so that none takes long; then the rows are removed. Memory is never
+//! the only place: after a crash or a rollback it is read again from the rows
+//! and the tables, and what was folded already is folded once more, which
+//! changes nothing.
 
 mod record;
 
@@ -24,8 +26,11 @@ use record::Record;
 pub(super) use record::{read_latest, write_latest};
 
 /// Folded when so many entries are there: enough that neighbours share pages,
-/// few enough that folding holds nobody up for long.
-pub(super) const FOLD_AT: usize = 4_096;
+/// few enough to be read again in no time.
+const FOLD_AT: usize = 8_192;
+
+/// A commit folds as many entries as it adds, and so many more.
+const SLICE: usize = 32;
 
 /// Numbers remembered; beyond that, after a fold, they are forgotten and read
 /// again.
@@ -36,8 +41,21 @@ type Key = (i64, Fingerprint);
 
 struct Known {
     state: NumberState,
-    /// The table has an older state.
-    dirty: bool,
+    /// Whether it is among the young ones.
+    young: bool,
+}
+
+/// Keys and numbers in the tail.
+#[derive(Default)]
+struct Entries {
+    seen: Vec<Key>,
+    numbers: Vec<NumberKey>,
+}
+
+impl Entries {
+    fn len(&self) -> usize {
+        self.seen.len() + self.numbers.len()
+    }
 }
 
 /// What is remembered of keys and numbers.
@@ -47,26 +65,33 @@ pub(super) struct Tail {
     seen: HashMap<Key, i64>,
     numbers: HashMap<NumberKey, Known>,
     keys: HashMap<AccountKey, HashMap<Subject, NumberKey>>,
-    dirty: Vec<NumberKey>,
+    /// Since the last time folding began.
+    young: Entries,
+    /// Being folded, the last first.
+    old: Entries,
     /// What this commit says, as it will be written.
     fresh: Vec<u8>,
+    /// How many entries that is.
+    added: usize,
+    /// The last row, and the last of those being folded.
+    last_row: i64,
+    old_row: i64,
 }
 
 impl Tail {
     /// The tail as it is on the disk.
     pub(super) fn read(sql: &Connection) -> rusqlite::Result<Self> {
         let mut tail = Self::default();
-        let mut select = sql.prepare_cached("SELECT entries FROM tail ORDER BY row")?;
+        let mut select = sql.prepare_cached("SELECT entries, row FROM tail ORDER BY row")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             for record in record::read(row.get_ref(0)?.as_blob()?) {
                 match record {
-                    Record::Seen { time, fingerprint, at } => {
-                        tail.seen.insert((time, fingerprint), at);
-                    }
-                    Record::Number { key, state } => tail.set(key, state),
+                    Record::Seen { time, fingerprint, at } => tail.keep_seen((time, fingerprint), at),
+                    Record::Number { key, state } => tail.keep_number(key, state),
                 }
             }
+            tail.last_row = row.get(1)?;
         }
         Ok(tail)
     }
@@ -87,9 +112,16 @@ impl Tail {
         if select.exists((key.0, fingerprint))? {
             return Ok(true);
         }
-        self.seen.insert(key, now.ms());
         record::write_seen(&mut self.fresh, key.0, fingerprint, now.ms());
+        self.keep_seen(key, now.ms());
+        self.added += 1;
         Ok(false)
+    }
+
+    fn keep_seen(&mut self, key: Key, at: i64) {
+        if self.seen.insert(key, at).is_none() {
+            self.young.seen.push(key);
+        }
     }
 
     /// What is known of a subject, and its key if it has one.
@@ -106,7 +138,7 @@ impl Tail {
             let Some((key, state)) = numbers::find(sql, account, subject)? else { return Ok(None) };
             self.keys.entry(account).or_default().insert(subject.clone(), key);
             // What the tail knows is newer than the table.
-            self.numbers.entry(key).or_insert(Known { state, dirty: false });
+            self.numbers.entry(key).or_insert(Known { state, young: false });
             key
         };
         Ok(self.numbers.get(&key).map(|known| (key, &known.state)))
@@ -115,13 +147,14 @@ impl Tail {
     /// Keeps what is known of a number from now on.
     pub(super) fn put(&mut self, key: NumberKey, state: NumberState) {
         record::write_number(&mut self.fresh, key, &state);
-        self.set(key, state);
+        self.keep_number(key, state);
+        self.added += 1;
     }
 
-    fn set(&mut self, key: NumberKey, state: NumberState) {
-        let was_dirty = self.numbers.insert(key, Known { state, dirty: true }).is_some_and(|was| was.dirty);
-        if !was_dirty {
-            self.dirty.push(key);
+    fn keep_number(&mut self, key: NumberKey, state: NumberState) {
+        let before = self.numbers.insert(key, Known { state, young: true });
+        if !before.is_some_and(|before| before.young) {
+            self.young.numbers.push(key);
         }
     }
 
@@ -130,43 +163,77 @@ impl Tail {
         self.numbers.remove(&key);
     }
 
-    /// Writes what this commit says; part of its transaction.
-    pub(super) fn append(&mut self, sql: &Connection) -> rusqlite::Result<()> {
+    /// Writes what this commit says, and folds a slice; part of its transaction.
+    pub(super) fn commit(&mut self, sql: &Connection) -> rusqlite::Result<()> {
+        self.append(sql)?;
+        if self.old.len() == 0 && self.young.len() >= FOLD_AT {
+            self.begin_to_fold();
+        }
+        let slice = std::mem::take(&mut self.added) + SLICE;
+        if self.old.len() > 0 { self.fold_some(sql, slice) } else { Ok(()) }
+    }
+
+    /// Folds everything; part of a transaction.
+    pub(super) fn fold(&mut self, sql: &Connection) -> rusqlite::Result<()> {
+        self.append(sql)?;
+        while self.old.len() + self.young.len() > 0 {
+            if self.old.len() == 0 {
+                self.begin_to_fold();
+            }
+            self.fold_some(sql, usize::MAX)?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, sql: &Connection) -> rusqlite::Result<()> {
         if !self.fresh.is_empty() {
-            sql.prepare_cached("INSERT INTO tail (entries) VALUES (?1)")?.execute([&self.fresh])?;
+            let mut insert = sql.prepare_cached("INSERT INTO tail (row, entries) VALUES (?1, ?2)")?;
+            self.last_row += 1;
+            insert.execute((self.last_row, &self.fresh))?;
             self.fresh.clear();
         }
         Ok(())
     }
 
-    /// How many entries wait to be folded.
-    pub(super) fn len(&self) -> usize {
-        self.seen.len() + self.dirty.len()
+    fn begin_to_fold(&mut self) {
+        self.old = std::mem::take(&mut self.young);
+        self.old_row = self.last_row;
+        self.old.seen.sort_unstable_by(|one, other| other.cmp(one));
+        self.old.numbers.sort_unstable_by(|one, other| other.cmp(one));
+        for key in &self.old.numbers {
+            if let Some(known) = self.numbers.get_mut(key) {
+                known.young = false;
+            }
+        }
     }
 
-    /// Folds everything into the tables; part of a transaction.
-    pub(super) fn fold(&mut self, sql: &Connection) -> rusqlite::Result<()> {
-        let mut seen: Vec<_> = self.seen.drain().collect();
-        seen.sort_unstable();
+    /// Folds `slice` of the old entries, the keys first; removes their rows once
+    /// all are through.
+    fn fold_some(&mut self, sql: &Connection, slice: usize) -> rusqlite::Result<()> {
         let mut insert = sql.prepare_cached(
             "INSERT INTO seen (time, fingerprint, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
         )?;
-        for ((time, fingerprint), at) in seen {
-            insert.execute((time, fingerprint, at))?;
-        }
-        self.dirty.sort_unstable();
-        for key in self.dirty.drain(..) {
-            if let Some(known) = self.numbers.get_mut(&key).filter(|known| known.dirty) {
-                numbers::update(sql, key, &known.state)?;
-                known.dirty = false;
+        let keys = self.old.seen.len().saturating_sub(slice);
+        let slice = slice - (self.old.seen.len() - keys);
+        for key in self.old.seen.drain(keys..).rev() {
+            if let Some(at) = self.seen.remove(&key) {
+                insert.execute((key.0, key.1, at))?;
             }
         }
+        let numbers = self.old.numbers.len().saturating_sub(slice);
+        for key in self.old.numbers.drain(numbers..).rev() {
+            if let Some(known) = self.numbers.get(&key) {
+                numbers::update(sql, key, &known.state)?;
+            }
+        }
+        if self.old.len() > 0 {
+            return Ok(());
+        }
+        sql.prepare_cached("DELETE FROM tail WHERE row <= ?1")?.execute([self.old_row])?;
         if self.numbers.len() > NUMBERS {
-            self.numbers.clear();
+            self.numbers.retain(|_, known| known.young);
             self.keys.clear();
         }
-        self.fresh.clear();
-        sql.prepare_cached("DELETE FROM tail")?.execute([])?;
         Ok(())
     }
 }
@@ -181,6 +248,6 @@ pub(super) fn add_number(
 ) -> rusqlite::Result<NumberKey> {
     let key = numbers::insert(sql, account, subject, &state)?;
     tail.keys.entry(account).or_default().insert(subject.clone(), key);
-    tail.numbers.insert(key, Known { state, dirty: false });
+    tail.numbers.insert(key, Known { state, young: false });
     Ok(key)
 }

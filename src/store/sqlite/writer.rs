@@ -18,7 +18,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::Mode;
-use super::tail::FOLD_AT;
 use crate::env::{Fault, Faults, Point};
 use crate::store::{Error, ErrorKind, Handover};
 use crate::telemetry::Metrics;
@@ -72,7 +71,7 @@ impl State {
                 for answer in answers {
                     answer(said.as_ref().copied());
                 }
-                self.fold()
+                Ok(())
             }
             Err(error) => {
                 self.memory.read_again(&self.connection)?;
@@ -112,7 +111,7 @@ impl State {
             None => self
                 .memory
                 .tail
-                .append(&sql)
+                .commit(&sql)
                 .map_err(Error::from)
                 .and_then(|()| end(sql, &effects, &self.faults)),
         };
@@ -123,22 +122,6 @@ impl State {
                 Err(error)
             }
         }
-    }
-
-    /// Folds the tail once it is long enough. A disk that is full for that only
-    /// leaves the tail as it is.
-    fn fold(&mut self) -> Result<(), Error> {
-        if self.memory.tail.len() < FOLD_AT {
-            return Ok(());
-        }
-        let folded = || -> Result<(), Error> {
-            let sql = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            self.memory.tail.fold(&sql)?;
-            Ok(sql.commit()?)
-        }();
-        let Err(error) = folded else { return Ok(()) };
-        self.memory.read_again(&self.connection)?;
-        if is_fatal(&error) { Err(error) } else { Ok(()) }
     }
 
     fn carry_out(&self, effects: Effects) {
