@@ -192,8 +192,11 @@ fn authorization(
                 ("scope", oauth.scope.as_ref()),
             ];
             for (name, text) in texts {
-                if text.is_some_and(|text| !(1..=LONGEST_TEXT).contains(&text.len())) {
-                    let rule = format!("must be 1 to {LONGEST_TEXT} bytes");
+                let fits = |text: &String| {
+                    (1..=LONGEST_TEXT).contains(&text.len()) && !text.chars().any(char::is_control)
+                };
+                if !text.is_none_or(fits) {
+                    let rule = format!("must be 1 to {LONGEST_TEXT} bytes without control characters");
                     return Err(Refusal::at(&format!("{place}.{name}"), Code::InvalidParameter, &rule));
                 }
             }
