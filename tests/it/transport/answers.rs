@@ -148,6 +148,20 @@ async fn fault_69_a_redirect_is_never_followed_and_says_where_it_pointed() {
 }
 
 #[tokio::test]
+async fn fault_69_a_redirect_in_a_circle_or_to_another_scheme_costs_one_request() {
+    for location in
+        ["/", "https://127.0.0.1/", "//127.0.0.1:80/", "ftp://127.0.0.1/", "http://[::1]/", "?again"]
+    {
+        let answer = format!("HTTP/1.1 308 Moved\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
+        let server = Hostile::answers(answer).await;
+        let outcome = post_once(&server.url("/"), AMPLE).await;
+        assert_eq!((outcome.class, outcome.status), (OutcomeClass::Redirect, Some(308)), "{location}");
+        assert!(outcome.note.unwrap().starts_with("redirect to "), "{location}");
+        assert_eq!((server.connections(), server.requests().len()), (1, 1), "{location}");
+    }
+}
+
+#[tokio::test]
 async fn fault_73_exactly_the_expected_headers_and_bytes_are_sent() {
     let server = Hostile::answers(ok("thanks")).await;
     let header = |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
