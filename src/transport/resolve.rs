@@ -123,7 +123,8 @@ impl Resolver {
 
     /// What is cached of a target's name is asked for again.
     fn forget(&self, target: &Target) {
-        if let Some(name) = complete(target.url.host_str().unwrap_or_default()) {
+        let name = target.url.host_str().map(|name| Name::from_ascii(format!("{name}.")));
+        if let Some(Ok(name)) = name {
             for family in [RecordType::A, RecordType::AAAA] {
                 self.0.clear_lookup_cache(name.clone(), family);
             }
@@ -132,7 +133,8 @@ impl Resolver {
 
     /// A name's addresses, IPv4 first; at least one.
     async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        let name = complete(name).ok_or(ResolveError::NoAddress)?;
+        // The final dot says that the name is complete: no search list.
+        let name = Name::from_ascii(format!("{name}.")).map_err(|_| ResolveError::NoAddress)?;
         let answer = tokio::time::timeout(BUDGET, self.0.lookup_ip(name)).await;
         let answer = answer.map_err(|_| ResolveError::Slow)?.map_err(|error| {
             let slow = matches!(error, NetError::Timeout);
@@ -141,11 +143,6 @@ impl Resolver {
         let found: Vec<_> = answer.iter().collect();
         if found.is_empty() { Err(ResolveError::NoAddress) } else { Ok(found) }
     }
-}
-
-/// The final dot says that the name is complete: no search list.
-fn complete(name: &str) -> Option<Name> {
-    Name::from_ascii(format!("{name}.")).ok()
 }
 
 fn name_server(at: &SocketAddr) -> NameServerConfig {

@@ -9,7 +9,6 @@ use bellwether::policy::address::Rules;
 use serde_json::{Value, json};
 
 use super::Inputs;
-use super::targets::shape;
 use crate::sim::simulate;
 use crate::sim::world::{ACCOUNT, OPERATOR, World, answer, upgrade};
 
@@ -160,4 +159,11 @@ async fn follow(world: &World, input: &[u8]) -> String {
         page = next_page;
     }
     panic!("the pages of {listing} do not end");
+}
+
+/// How JSON looks without what it says: for noticing new behaviour.
+fn shape(answer: &Value) -> String {
+    let text = answer["message"].as_str().or(answer["title"].as_str()).unwrap_or_default();
+    let words = text.split(' ').filter(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic()));
+    format!("{} {}", answer["code"], words.take(10).collect::<Vec<_>>().join(" "))
 }

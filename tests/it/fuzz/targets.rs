@@ -1,5 +1,6 @@
 //! What must hold of any input, for what is a function of bytes. Each returns
-//! what came of the input, by which new behaviour is noticed.
+//! what came of the input, by which new behaviour is noticed. This file is part
+//! of `tests/guided`, too, so it names no other part of these tests.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,7 +12,6 @@ use bellwether::model::time::Timestamp;
 use bellwether::policy::address::{Host, LONGEST_URL, Rules, host_name};
 use bellwether::policy::signature::{MetaKey, SignatureError, WebhookKey, sign_webhook, verify_meta};
 use bellwether::source::meta::{Item, Notification, read, reread};
-use serde_json::Value;
 
 /// The first line is a header, the rest a body.
 pub fn signature(input: &[u8]) -> String {
@@ -196,11 +196,4 @@ pub fn configuration_file(input: &[u8]) -> String {
             words.take(12).collect::<Vec<_>>().join(" ")
         }
     }
-}
-
-/// How JSON looks without what it says: for noticing new behaviour.
-pub fn shape(answer: &Value) -> String {
-    let text = answer["message"].as_str().or(answer["title"].as_str()).unwrap_or_default();
-    let words = text.split(' ').filter(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic()));
-    format!("{} {}", answer["code"], words.take(10).collect::<Vec<_>>().join(" "))
 }

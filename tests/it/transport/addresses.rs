@@ -66,6 +66,33 @@ async fn fault_65_where_the_rules_allow_it_the_same_spellings_do_reach_the_liste
     assert!(server.connections() >= reached, "{} of {reached}", server.connections());
 }
 
+/// What no listener here could see, such as a connection to a metadata service,
+/// the system's calls show. Both stories above under `strace`: one asks for no
+/// connection at all, the other for many.
+#[tokio::test]
+async fn fault_65_the_system_is_not_even_asked_to_connect() {
+    for (story, connects) in [
+        ("no_spelling_of_a_forbidden_address_is_connected_to", false),
+        ("where_the_rules_allow_it_the_same_spellings_do_reach_the_listener", true),
+    ] {
+        let log = std::env::temp_dir().join(format!("bellwether-connects-{}-{connects}", std::process::id()));
+        let mut traced = tokio::process::Command::new("strace");
+        traced.args(["-f", "-qq", "-e", "trace=connect,sendto,sendmmsg", "-o"]).arg(&log);
+        traced.arg(std::env::current_exe().unwrap());
+        traced.args(["--exact", &format!("transport::addresses::fault_65_{story}")]).kill_on_drop(true);
+        let output = bounded(traced.output()).await.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        let calls = std::fs::read_to_string(&log).unwrap();
+        std::fs::remove_file(&log).unwrap();
+        // Port 9 is how the story learns this machine's addresses: nothing is sent there.
+        let towards = |line: &&str| line.contains("AF_INET") && !line.contains("htons(9)");
+        let asked: Vec<_> = calls.lines().filter(towards).collect();
+        assert_eq!(asked.len() >= 30, connects, "{asked:#?}");
+        assert!(connects || asked.is_empty(), "{asked:#?}");
+    }
+}
+
 #[tokio::test]
 async fn fault_71_our_own_listener_is_not_delivered_to_even_in_an_allowed_network() {
     let server = Hostile::answers(ok("loop")).await;
