@@ -108,6 +108,7 @@ impl Inputs {
 }
 
 impl Drop for Inputs {
+    #[expect(clippy::print_stdout, reason = "a test's own output: what ran, and how to repeat what failed")]
     fn drop(&mut self) {
         if !std::thread::panicking() {
             println!(

@@ -143,7 +143,7 @@ async fn follow(world: &World, input: &[u8]) -> String {
     let listings = listings();
     let listing = &listings[usize::from(*first) % listings.len()];
     let cursor = if *first >= b'a' { rest.to_vec() } else { URL_SAFE_NO_PAD.encode(rest).into_bytes() };
-    let escaped: String = cursor.iter().map(|byte| format!("%{byte:02x}")).collect();
+    let escaped: String = url::form_urlencoded::byte_serialize(&cursor).collect();
     let (status, mut page) =
         send(world, "GET", &format!("{listing}?limit=2&cursor={escaped}"), Vec::new()).await;
     if status != StatusCode::OK {

@@ -1,7 +1,7 @@
 //! Names on their way to addresses: rebound, mixed, aliased, endless, slow
 //! (faults 66, 67, 68).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bellwether::policy::address::Refusal;
 use bellwether::transport::resolve::{BUDGET, MOST_ADDRESSES, ResolveError};
@@ -190,8 +190,7 @@ async fn fault_66_a_sender_that_asks_twice_would_be_led_inside() {
 #[tokio::test]
 async fn fault_67_of_a_thousand_answers_the_last_one_counts_too() {
     let thousand = |last: &str| {
-        let mut found: Vec<IpAddr> =
-            (0..999_u32).map(|n| IpAddr::from([127, 1, (n >> 8) as u8, n as u8])).collect();
+        let mut found: Vec<IpAddr> = (0..999_u32).map(|n| Ipv4Addr::from(0x7f01_0000 + n).into()).collect();
         found.extend(ips(&[last]));
         found
     };
