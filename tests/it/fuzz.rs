@@ -27,6 +27,9 @@ use mutator::Mutator;
 /// So many inputs that showed something new are kept to be mutated.
 const MOST_KEPT: usize = 2_000;
 
+/// So many times the rounds are asked for by `./test --long`.
+const LONG_TIMES: usize = 50;
+
 /// No input is longer.
 const LONGEST: usize = 16 * 1024;
 
@@ -59,8 +62,10 @@ impl Inputs {
         corpus.extend(more.iter().flat_map(|place| read(&root().join(place))));
         corpus.retain(|input| input.len() <= LONGEST);
         let seed = number("FUZZ_SEED").unwrap_or(1);
-        let until = number("FUZZ_SECONDS")
-            .map_or(Until::Rounds(rounds), |seconds| Until::Instant(now() + Duration::from_secs(seconds)));
+        let times = if std::env::var_os("BELLWETHER_LONG").is_some() { LONG_TIMES } else { 1 };
+        let until = number("FUZZ_SECONDS").map_or(Until::Rounds(rounds * times), |seconds| {
+            Until::Instant(now() + Duration::from_secs(seconds))
+        });
         Self {
             target,
             seed,
