@@ -9,7 +9,7 @@
 //! joins the corpus and so stays a test.
 //!
 //! Targets that need no server are functions of bytes (`targets`), which a
-//! fuzzer that watches the program's branches can drive, too (`fuzz/`).
+//! fuzzer that watches the program's branches can drive, too (`tests/guided`).
 
 mod mutator;
 mod server;
