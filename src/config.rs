@@ -28,6 +28,7 @@ pub use problem::{ConfigError, Problem};
 pub use reference::reference;
 
 use crate::env::Faults;
+use crate::policy::address::host_name;
 use crate::policy::retry::Schedule;
 use crate::telemetry::logs::Format;
 use found::Found;
@@ -118,6 +119,10 @@ pub struct Delivery {
     pub allow_networks: Vec<IpNet>,
     /// Ports allowed besides the usual ones.
     pub allow_ports: Vec<u16>,
+    /// Networks that are closed, public or allowed.
+    pub deny_networks: Vec<IpNet>,
+    /// Host names that are closed, and those under them.
+    pub deny_hosts: Vec<String>,
     /// DNS servers; none: the system's.
     pub dns_servers: Vec<SocketAddr>,
     /// Authorities to trust besides the public ones, PEM.
@@ -328,6 +333,8 @@ fn delivery(from: &mut Reader) -> Delivery {
         allow_http: from.switch("delivery.allow_http"),
         allow_networks: from.texts("delivery.allow_networks", |text| text.parse().ok()),
         allow_ports: ports.filter_map(|port| u16::try_from(port).ok()).collect(),
+        deny_networks: from.texts("delivery.deny_networks", |text| text.parse().ok()),
+        deny_hosts: from.texts("delivery.deny_hosts", host_name),
         dns_servers: from.texts("delivery.dns_servers", dns_server),
         ca_file: from.text("delivery.ca_file", |path| Ok(path.into())),
         max_in_flight: from.count("delivery.max_in_flight"),

@@ -147,6 +147,18 @@ pub const KEYS: &[Key] = &[
         "Ports that deliveries may go to besides 80, 443, 8080 and 8443.",
     ),
     key(
+        "delivery.deny_networks",
+        Texts("networks in CIDR notation such as 10.1.0.0/16"),
+        Is(""),
+        "Networks that deliveries never go to, public or allowed: this server's public addresses above all, else an event could go round for ever.",
+    ),
+    key(
+        "delivery.deny_hosts",
+        Texts("host names such as bellwether.example.com"),
+        Is(""),
+        "Host names that deliveries never go to, with all names under them: this server's public name above all.",
+    ),
+    key(
         "delivery.dns_servers",
         Texts("IP addresses with or without a port such as 9.9.9.9 or 127.0.0.1:5353"),
         Is(""),

@@ -49,6 +49,8 @@ fn every_key_is_read_from_the_file() {
         allow_http = true
         allow_networks = ["10.0.0.0/8", "fd00::/8"]
         allow_ports = [9000]
+        deny_networks = ["8.8.8.0/24"]
+        deny_hosts = ["Bellwether.Example.com."]
         dns_servers = ["9.9.9.9", "127.0.0.1:5353", "::1", "[::1]:5353"]
         ca_file = "ca.pem"
         max_in_flight = 3
@@ -76,6 +78,8 @@ fn every_key_is_read_from_the_file() {
     assert_eq!(config.delivery.retry_schedule, Schedule::new([2, 4].map(Duration::from_secs).to_vec()));
     assert_eq!(config.delivery.allow_networks.len(), 2);
     assert_eq!(config.delivery.allow_ports, [9000]);
+    assert_eq!(config.delivery.deny_networks, ["8.8.8.0/24".parse().unwrap()]);
+    assert_eq!(config.delivery.deny_hosts, ["bellwether.example.com"]);
     let servers: Vec<_> = config.delivery.dns_servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["9.9.9.9:53", "127.0.0.1:5353", "[::1]:53", "[::1]:5353"]);
     assert_eq!(config.delivery.ca_file.as_deref(), Some(Path::new("ca.pem")));
@@ -142,6 +146,7 @@ fn a_wrong_type_names_the_key_what_was_expected_and_what_was_found() {
         ("server.listen = 'localhost'", "such as 127.0.0.1:8700, found \"localhost\""),
         ("delivery.allow_http = 1", "must be true or false, found 1"),
         ("delivery.allow_networks = ['10.0.0.1/99']", "such as 10.1.0.0/16, found \"10.0.0.1/99\""),
+        ("delivery.deny_hosts = ['https://a.example/']", "such as bellwether.example.com, found"),
         ("delivery.allow_networks = '10.0.0.0/8'", "must be a list of networks in CIDR notation"),
         ("delivery.retry_schedule_s = 5", "must be a list of integers, found an integer"),
         ("delivery.retry_schedule_s = [1.5]", "must hold integers from 1 to 86400, found a fraction"),

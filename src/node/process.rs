@@ -190,6 +190,8 @@ fn settings(config: &Config, own: SocketAddr) -> Settings {
         allow_http: delivery.allow_http,
         allow_networks: delivery.allow_networks.clone(),
         allow_ports: delivery.allow_ports.clone(),
+        deny_networks: delivery.deny_networks.clone(),
+        deny_hosts: delivery.deny_hosts.clone(),
         own: vec![own],
     };
     Settings {

@@ -44,6 +44,11 @@ pub struct Rules {
     pub allow_networks: Vec<IpNet>,
     /// Ports that are open besides [`OPEN_PORTS`].
     pub allow_ports: Vec<u16>,
+    /// Networks that are closed whatever else is said, public or allowed.
+    pub deny_networks: Vec<IpNet>,
+    /// Names that are closed, as [`host_name`] gives them, and all names under
+    /// them.
+    pub deny_hosts: Vec<String>,
     /// Where this service itself listens: never delivered to, else an event
     /// could go round for ever. An unspecified address (`0.0.0.0`, `::`) stands
     /// for every address of this machine.
@@ -151,6 +156,9 @@ impl Rules {
             url::Host::Domain(name) => Host::Name(names::canonical(name)?),
         };
         if let Host::Name(name) = &host {
+            if self.deny_hosts.iter().any(|denied| names::is_under(name, denied)) {
+                return Err(Refusal::Name);
+            }
             url.set_host(Some(name)).map_err(|_| Refusal::Name)?;
         }
         if url.as_str().len() > LONGEST_URL {
@@ -166,18 +174,29 @@ impl Rules {
         Ok(target)
     }
 
-    /// Judges an address that is about to be dialled.
+    /// Judges an address that is about to be dialled. Of a closed network every
+    /// address and port is refused alike: that one of them is this service's
+    /// own would tell where it listens.
     pub fn judge_ip(&self, ip: IpAddr, port: u16) -> Result<(), Refusal> {
+        let allowed = self.allow_networks.iter().any(|net| net.contains(&ip));
+        if self.is_denied(ip) || (!allowed && table::reserved(ip).is_some()) {
+            return Err(Refusal::Address);
+        }
         if self.is_own(ip, port) {
             return Err(Refusal::Own);
         }
-        if self.allow_networks.iter().any(|net| net.contains(&ip)) {
-            return if port == 0 { Err(Refusal::Port) } else { Ok(()) };
-        }
-        if table::reserved(ip).is_some() {
-            return Err(Refusal::Address);
-        }
-        if self.is_open(port) { Ok(()) } else { Err(Refusal::Port) }
+        let open = if allowed { port != 0 } else { self.is_open(port) };
+        if open { Ok(()) } else { Err(Refusal::Port) }
+    }
+
+    /// Which network holds `ip`, for the operator's log and never for the
+    /// customer.
+    pub fn network(&self, ip: IpAddr) -> &'static str {
+        if self.is_denied(ip) { "denied" } else { table::reserved(ip).unwrap_or("public") }
+    }
+
+    fn is_denied(&self, ip: IpAddr) -> bool {
+        self.deny_networks.iter().any(|net| net.contains(&ip) || net.contains(&ip.to_canonical()))
     }
 
     /// Judges a connection that was made, before a byte is written: the second
@@ -208,10 +227,15 @@ impl Rules {
     }
 }
 
-/// What the reserved network that holds `ip` is for; `None` for a public
-/// address. For the operator's log, never for the customer.
-pub fn reserved(ip: IpAddr) -> Option<&'static str> {
-    table::reserved(ip)
+/// A host name as URLs' hosts are compared with it: lower case, punycode, no
+/// trailing dot. `None` if `text` is anything else than a public name.
+pub fn host_name(text: &str) -> Option<String> {
+    let url = Url::parse(&format!("https://{text}/")).ok()?;
+    let bare = !text.contains(['/', '\\', '@', ':', '?', '#']) && !text.contains(char::is_whitespace);
+    match url.host()? {
+        url::Host::Domain(name) if bare => names::canonical(name).ok(),
+        url::Host::Domain(_) | url::Host::Ipv4(_) | url::Host::Ipv6(_) => None,
+    }
 }
 
 /// What can only be judged on the text as written, because parsing repairs it.
@@ -235,6 +259,6 @@ fn judge_text(text: &str) -> Result<(), Refusal> {
 }
 
 #[cfg(test)]
-mod spellings;
+mod registry;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,9 @@
 //! receiver that closes its connections does not cost two queries a delivery.
 //! The cache never outlives the policy: cached or not, addresses are judged at
 //! each dial. That a name has no address is never cached: a retry finds out.
+//! Nor is an answer with a forbidden address in it: whoever mends the name
+//! need not wait, and nobody learns from the speed of a second attempt what
+//! the name servers know of the operator's own names.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -18,11 +21,12 @@ use std::time::Duration;
 use hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::Name;
+use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::{TokioResolver, system_conf};
 
-use crate::policy::address::{self, Refusal, Rules, Target};
+use crate::policy::address::{Refusal, Rules, Target};
 
 /// How long a resolution may take, retries and both address families included.
 pub const BUDGET: Duration = Duration::from_secs(3);
@@ -38,6 +42,10 @@ const LONGEST_CACHED: Duration = Duration::from_secs(30);
 
 /// How long one name server is waited for before the question is repeated.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where the system names its name servers, and the port they are at.
+const SYSTEM: &str = "/etc/resolv.conf";
+const DNS: u16 = 53;
 
 /// How often a question is repeated.
 const REPEATS: usize = 2;
@@ -59,7 +67,7 @@ pub enum ResolveError {
 /// Why no resolver could be built.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to learn the system's name servers: {0}; hint: list some in delivery.dns_servers")]
-pub struct NoNameServers(#[from] hickory_resolver::net::NetError);
+pub struct NoNameServers(#[from] NetError);
 
 /// Resolves names. Cheap to clone; clones share the cache.
 #[derive(Clone)]
@@ -69,12 +77,25 @@ impl Resolver {
     /// A resolver that asks these name servers over UDP, and TCP for long
     /// answers; without any, those of `/etc/resolv.conf`, read now.
     pub fn new(servers: &[SocketAddr]) -> Result<Self, NoNameServers> {
-        let servers = if servers.is_empty() {
-            // Only the servers: no domain, no search list.
-            system_conf::read_system_conf()?.0.into_parts().2
-        } else {
-            servers.iter().map(name_server).collect()
-        };
+        if !servers.is_empty() {
+            return Self::asking(servers.iter().map(name_server).collect());
+        }
+        let text = std::fs::read_to_string(SYSTEM).map_err(NetError::from)?;
+        Self::of_resolv_conf(&text, DNS)
+    }
+
+    /// A resolver that asks the name servers of a `resolv.conf`, at `port`. Of
+    /// its other lines none counts: by a domain or a search list a name could
+    /// mean a machine of the operator's.
+    pub fn of_resolv_conf(text: &str, port: u16) -> Result<Self, NoNameServers> {
+        let mut servers = system_conf::parse_resolv_conf(text)?.0.into_parts().2;
+        for connection in servers.iter_mut().flat_map(|server| &mut server.connections) {
+            connection.port = port;
+        }
+        Self::asking(servers)
+    }
+
+    fn asking(servers: Vec<NameServerConfig>) -> Result<Self, NoNameServers> {
         let config = ResolverConfig::from_name_servers(servers);
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         set(builder.options_mut());
@@ -91,12 +112,23 @@ impl Resolver {
         };
         for ip in &found {
             if let Err(refusal) = rules.judge_ip(*ip, target.port) {
-                tell_operator(target, *ip, refusal);
+                self.forget(target);
+                tell_operator(rules, target, *ip, refusal);
                 return Err(refusal.into());
             }
         }
         found.truncate(MOST_ADDRESSES);
         Ok(found.into_iter().map(|ip| SocketAddr::new(ip, target.port)).collect())
+    }
+
+    /// What is cached of a target's name is asked for again.
+    fn forget(&self, target: &Target) {
+        let name = target.url.host_str().map(|name| Name::from_ascii(format!("{name}.")));
+        if let Some(Ok(name)) = name {
+            for family in [RecordType::A, RecordType::AAAA] {
+                self.0.clear_lookup_cache(name.clone(), family);
+            }
+        }
     }
 
     /// A name's addresses, IPv4 first; at least one.
@@ -105,7 +137,7 @@ impl Resolver {
         let name = Name::from_ascii(format!("{name}.")).map_err(|_| ResolveError::NoAddress)?;
         let answer = tokio::time::timeout(BUDGET, self.0.lookup_ip(name)).await;
         let answer = answer.map_err(|_| ResolveError::Slow)?.map_err(|error| {
-            let slow = matches!(error, hickory_resolver::net::NetError::Timeout);
+            let slow = matches!(error, NetError::Timeout);
             if slow { ResolveError::Slow } else { ResolveError::NoAddress }
         })?;
         let found: Vec<_> = answer.iter().collect();
@@ -132,8 +164,8 @@ fn set(options: &mut ResolverOpts) {
 }
 
 /// The customer is told a fixed text; which address it was is for the log.
-fn tell_operator(target: &Target, ip: IpAddr, refusal: Refusal) {
-    let network = address::reserved(ip).unwrap_or("public");
+fn tell_operator(rules: &Rules, target: &Target, ip: IpAddr, refusal: Refusal) {
+    let network = rules.network(ip);
     let (host, port) = (target.url.host_str().unwrap_or_default(), target.port);
     tracing::warn!(host, port, %ip, network, %refusal, "a delivery was kept from a forbidden address");
 }

@@ -7,6 +7,7 @@ mod compat_refusals;
 mod deliveries;
 mod description;
 mod native;
+mod outwards;
 mod publish;
 mod roles;
 

@@ -3,6 +3,7 @@
 
 mod api;
 mod contract;
+mod fuzz;
 mod process;
 mod server;
 mod sim;

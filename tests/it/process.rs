@@ -5,5 +5,6 @@ mod canaries;
 mod commands;
 mod crashes;
 mod ledger;
+mod outwards;
 mod running;
 mod shutdown;

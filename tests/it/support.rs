@@ -4,3 +4,4 @@
 pub mod certs;
 pub mod dns;
 pub mod hostile;
+pub mod spellings;

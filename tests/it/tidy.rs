@@ -20,7 +20,12 @@ use std::path::Path;
 use source::Source;
 
 /// What is built: the library, the program, the tests.
-const ROOTS: [(&str, bool); 3] = [("src/lib.rs", false), ("src/main.rs", false), ("tests/it/main.rs", true)];
+const ROOTS: [(&str, bool); 4] = [
+    ("src/lib.rs", false),
+    ("src/main.rs", false),
+    ("tests/it/main.rs", true),
+    ("tests/guided/src/main.rs", true),
+];
 
 /// A complaint reads `file:line: what is wrong`.
 type Complaints = Vec<String>;

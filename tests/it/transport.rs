@@ -4,6 +4,7 @@
 mod addresses;
 mod answers;
 mod connections;
+mod names;
 mod secured;
 
 use std::net::SocketAddr;

@@ -174,7 +174,10 @@ fn authorization(
         }
         (Some(header), None) if header == MASK => Ok(Wish::KeepHeader),
         (Some(header), None) => {
-            let fits = (1..=LONGEST_TEXT).contains(&header.len()) && HeaderValue::from_str(&header).is_ok();
+            // Beyond ASCII, what a header's bytes mean is the receiver's guess.
+            let fits = (1..=LONGEST_TEXT).contains(&header.len())
+                && header.is_ascii()
+                && HeaderValue::from_str(&header).is_ok();
             let rule = format!("must be 1 to {LONGEST_TEXT} visible ASCII characters, blanks and tabs");
             let place = format!("{place}.httpAuthorization");
             if fits {
@@ -192,8 +195,11 @@ fn authorization(
                 ("scope", oauth.scope.as_ref()),
             ];
             for (name, text) in texts {
-                if text.is_some_and(|text| !(1..=LONGEST_TEXT).contains(&text.len())) {
-                    let rule = format!("must be 1 to {LONGEST_TEXT} bytes");
+                let fits = |text: &String| {
+                    (1..=LONGEST_TEXT).contains(&text.len()) && !text.chars().any(char::is_control)
+                };
+                if !text.is_none_or(fits) {
+                    let rule = format!("must be 1 to {LONGEST_TEXT} bytes without control characters");
                     return Err(Refusal::at(&format!("{place}.{name}"), Code::InvalidParameter, &rule));
                 }
             }

@@ -29,7 +29,8 @@ pub(super) fn is_loopback(name: &str) -> bool {
     is_under(name, "localhost")
 }
 
-fn is_under(name: &str, suffix: &str) -> bool {
+/// Whether `name` is `suffix` or a name under it.
+pub(super) fn is_under(name: &str, suffix: &str) -> bool {
     name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 

@@ -20,7 +20,7 @@ const fn v6(groups: [u16; 4], prefix: u8, what: &'static str) -> (Ipv6Net, &'sta
     (Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), prefix), what)
 }
 
-const V4: [(Ipv4Net, &str); 19] = [
+pub(super) const V4: [(Ipv4Net, &str); 19] = [
     v4([0, 0, 0, 0], 8, "this network"),
     v4([10, 0, 0, 0], 8, "private"),
     v4([100, 64, 0, 0], 10, "carrier-grade NAT"),
@@ -44,7 +44,7 @@ const V4: [(Ipv4Net, &str); 19] = [
 
 const GLOBAL_UNICAST: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-const V6: [(Ipv6Net, &str); 14] = [
+pub(super) const V6: [(Ipv6Net, &str); 14] = [
     v6([0, 0, 0, 0], 8, "loopback, unspecified, embedded IPv4"),
     v6([0x64, 0xff9b, 0, 0], 32, "NAT64"),
     v6([0x100, 0, 0, 0], 64, "discard"),

@@ -40,7 +40,15 @@ impl Hostile {
         F: Fn(TcpStream, Log) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
+    }
+
+    /// The same on a listener that is there already.
+    pub fn on<F, Fut>(listener: TcpListener, script: F) -> Self
+    where
+        F: Fn(TcpStream, Log) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
         let at = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let requests = Log::default();
@@ -76,6 +84,15 @@ impl Hostile {
             }
         })
         .await
+    }
+
+    /// Hangs up on whoever comes, at any address of this machine.
+    pub async fn everywhere() -> Self {
+        let listener = match TcpListener::bind("[::]:0").await {
+            Ok(both_families) => both_families,
+            Err(_) => TcpListener::bind("0.0.0.0:0").await.unwrap(),
+        };
+        Self::on(listener, |stream, _| async { drop(stream) })
     }
 
     pub fn url(&self, path: &str) -> String {

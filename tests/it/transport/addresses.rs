@@ -1,62 +1,100 @@
-//! No connection where none may go: forbidden addresses and ports, names that
-//! resolve to them, our own listeners (faults 65 to 68, 71).
-
-use std::net::IpAddr;
+//! No connection where none may go: forbidden addresses in every spelling, our
+//! own listeners, and that nothing is learnt of what is there (faults 65, 71,
+//! 72, 74).
 
 use bellwether::policy::address::Refusal;
-use bellwether::transport::resolve::{MOST_ADDRESSES, ResolveError};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 use super::*;
 use crate::support::dns::{NameServer, Reply};
 use crate::support::hostile::{Hostile, ok};
+use crate::support::spellings::{at_port, own_addresses, zoo};
 
-fn ips(texts: &[&str]) -> Vec<IpAddr> {
-    texts.iter().map(|text| text.parse().unwrap()).collect()
+/// Only the address counts: the port is open everywhere.
+fn open_at(ports: &[u16]) -> Rules {
+    Rules { allow_http: true, allow_ports: ports.to_vec(), ..Rules::default() }
 }
 
-/// A URL by name, at the server's port.
-fn named(name: &str, server: &Hostile) -> String {
-    format!("http://{name}:{}/", server.at.port())
-}
-
+/// A listener at every address of this machine waits for any of them.
 #[tokio::test]
-async fn no_spelling_of_a_forbidden_address_is_connected_to() {
-    let server = Hostile::answers(ok("secret")).await;
-    // The server's port is open everywhere, so that only the address counts.
+async fn fault_65_no_spelling_of_a_forbidden_address_is_connected_to() {
+    let server = Hostile::everywhere().await;
     let port = server.at.port();
-    let rules = Rules { allow_http: true, allow_ports: vec![port], ..Rules::default() };
-    let transport = under(rules);
-    for host in [
-        "127.0.0.1",
-        "127.1",
-        "2130706433",
-        "0x7f.1",
-        "0177.0.0.1",
-        "0",
-        "0.0.0.0",
-        "localhost",
-        "a.localhost",
-        "LOCALHOST.",
-        "[::1]",
-        "[::]",
-        "[::ffff:127.0.0.1]",
-        "[::127.0.0.1]",
-        "[64:ff9b::7f00:1]",
-        "\u{ff11}27.0.0.1",
-        "%31%32%37.0.0.1",
-        "127\u{3002}0.0.1",
-        "ok@127.0.0.1",
-        "intranet",
-    ] {
-        let outcome = post(&transport, &format!("http://{host}:{port}/"), AMPLE).await;
-        assert_eq!((outcome.class, outcome.status), (OutcomeClass::ForbiddenAddress, None), "{host}");
-        assert!(!outcome.note.unwrap().contains("127"), "a fixed text");
+    let transport = under(open_at(&[port]));
+    let mut sent = 0;
+    for (kind, spelling) in zoo() {
+        for url in [Some(spelling.clone()), at_port(&spelling, port)].into_iter().flatten() {
+            if kind == "port" && url != spelling {
+                continue; // At an open port these are public.
+            }
+            let outcome = post(&transport, &url, AMPLE).await;
+            assert_eq!((outcome.class, outcome.status), (OutcomeClass::ForbiddenAddress, None), "{url:?}");
+            sent += 1;
+        }
     }
+    for own in own_addresses().into_iter().filter(|own| Rules::default().network(*own) != "public") {
+        let outcome = post(&transport, &format!("http://{}/", SocketAddr::new(own, port)), AMPLE).await;
+        assert_eq!(outcome.class, OutcomeClass::ForbiddenAddress, "{own}");
+    }
+    assert!(sent >= 300, "only {sent} URLs");
     assert_eq!(server.connections(), 0);
 }
 
+/// Else the story above would hold though nobody could be reached.
 #[tokio::test]
-async fn our_own_listener_is_not_delivered_to_even_in_an_allowed_network() {
+async fn fault_65_where_the_rules_allow_it_the_same_spellings_do_reach_the_listener() {
+    let server = Hostile::everywhere().await;
+    let port = server.at.port();
+    let networks = ["127.0.0.0/8", "0.0.0.0/32", "::/128", "::1/128"];
+    let rules = Rules {
+        allow_networks: networks.iter().map(|net| net.parse().unwrap()).collect(),
+        ..open_at(&[port])
+    };
+    let transport = under(rules.clone());
+    let mut reached = 0;
+    for url in zoo().into_iter().filter_map(|(_, spelling)| at_port(&spelling, port)) {
+        let local = rules
+            .judge_url(&url)
+            .is_ok_and(|target| target.literal().is_some_and(|ip| ip.is_loopback() || ip.is_unspecified()));
+        if local && url.starts_with("http://") && !url.contains("[::") {
+            post(&transport, &url, AMPLE).await;
+            reached += 1;
+        }
+    }
+    assert!(reached >= 30, "only {reached} spellings of this machine");
+    assert!(server.connections() >= reached, "{} of {reached}", server.connections());
+}
+
+/// What no listener here could see, such as a connection to a metadata service,
+/// the system's calls show. Both stories above under `strace`: one asks for no
+/// connection at all, the other for many.
+#[tokio::test]
+async fn fault_65_the_system_is_not_even_asked_to_connect() {
+    for (story, connects) in [
+        ("no_spelling_of_a_forbidden_address_is_connected_to", false),
+        ("where_the_rules_allow_it_the_same_spellings_do_reach_the_listener", true),
+    ] {
+        let log = std::env::temp_dir().join(format!("bellwether-connects-{}-{connects}", std::process::id()));
+        let mut traced = tokio::process::Command::new("strace");
+        traced.args(["-f", "-qq", "-e", "trace=connect,sendto,sendmmsg", "-o"]).arg(&log);
+        traced.arg(std::env::current_exe().unwrap());
+        traced.args(["--exact", &format!("transport::addresses::fault_65_{story}")]).kill_on_drop(true);
+        let output = bounded(traced.output()).await.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        let calls = std::fs::read_to_string(&log).unwrap();
+        std::fs::remove_file(&log).unwrap();
+        // Port 9 is how the story learns this machine's addresses: nothing is sent there.
+        let towards = |line: &&str| line.contains("AF_INET") && !line.contains("htons(9)");
+        let asked: Vec<_> = calls.lines().filter(towards).collect();
+        assert_eq!(asked.len() >= 30, connects, "{asked:#?}");
+        assert!(connects || asked.is_empty(), "{asked:#?}");
+    }
+}
+
+#[tokio::test]
+async fn fault_71_our_own_listener_is_not_delivered_to_even_in_an_allowed_network() {
     let server = Hostile::answers(ok("loop")).await;
     for own in [server.at, SocketAddr::new("0.0.0.0".parse().unwrap(), server.at.port())] {
         let rules = Rules { own: vec![own], ..loopback() };
@@ -70,108 +108,129 @@ async fn our_own_listener_is_not_delivered_to_even_in_an_allowed_network() {
 }
 
 #[tokio::test]
-async fn a_name_is_resolved_as_complete_and_its_addresses_are_dialled() {
-    let server = Hostile::answers(ok("a")).await;
-    let dns = NameServer::answers(|_, _| Reply::Addresses(ips(&["127.0.0.1"]), 60)).await;
-    let transport = built(loopback(), dns.at, None);
-    let outcome = post(&transport, &named("hooks.example.com", &server), AMPLE).await;
-    assert_eq!(outcome.class, OutcomeClass::Success, "{outcome:?}");
-    assert_eq!(dns.asked(), ["hooks.example.com."], "no search list");
-    let host = format!("host: hooks.example.com:{}", server.at.port());
-    assert!(server.requests()[0].head.contains(&host));
-}
-
-#[tokio::test]
-async fn the_next_address_is_tried_when_the_first_refuses() {
-    let server = Hostile::answers(ok("a")).await;
-    let dns = NameServer::answers(|_, _| Reply::Addresses(ips(&["127.0.0.99", "127.0.0.1"]), 60)).await;
-    let transport = built(loopback(), dns.at, None);
-    let outcome = post(&transport, &named("hooks.example.com", &server), AMPLE).await;
-    assert_eq!(outcome.class, OutcomeClass::Success, "{outcome:?}");
-}
-
-#[tokio::test]
-async fn one_forbidden_answer_rejects_the_whole_attempt() {
-    let server = Hostile::answers(ok("secret")).await;
-    for forbidden in ["10.0.0.1", "169.254.169.254", "::1", "fd00::1", "::ffff:127.0.0.1", "0.0.0.0"] {
-        let dns = NameServer::answers(move |_, _| Reply::Addresses(ips(&["127.0.0.1", forbidden]), 60)).await;
-        let transport = built(loopback(), dns.at, None);
-        let outcome = post(&transport, &named("hooks.example.com", &server), AMPLE).await;
-        let note = Refusal::Address.to_string();
-        assert_eq!(class_and_note(&outcome), (OutcomeClass::ForbiddenAddress, note.as_str()), "{forbidden}");
-    }
-    let aliased = NameServer::answers(|_, _| Reply::Alias("db.internal.", ips(&["10.0.0.1"]))).await;
-    let outcome =
-        post(&built(loopback(), aliased.at, None), &named("hooks.example.com", &server), AMPLE).await;
-    assert_eq!(outcome.class, OutcomeClass::ForbiddenAddress, "an alias for a name inside");
+async fn fault_71_a_name_that_leads_to_our_own_listener_is_refused_when_it_is_dialled() {
+    let server = Hostile::answers(ok("loop")).await;
+    let dns = NameServer::answers(|_, _| Reply::Addresses(vec!["127.0.0.1".parse().unwrap()], 60)).await;
+    let rules = Rules { own: vec![server.at], ..loopback() };
+    let url = format!("http://hooks.example.com:{}/", server.at.port());
+    assert!(rules.judge_url(&url).is_ok(), "as written nothing is wrong with it");
+    let outcome = post(&built(rules, dns.at, None), &url, AMPLE).await;
+    assert_eq!(class_and_note(&outcome), (OutcomeClass::ForbiddenAddress, Refusal::Own.to_string().as_str()));
     assert_eq!(server.connections(), 0);
 }
 
 #[tokio::test]
-async fn a_name_that_is_rebound_between_attempts_is_judged_anew() {
-    let server = Hostile::says(ok("a")).await;
-    let dns = NameServer::answers(|_, question| {
-        Reply::Addresses(ips(&[if question == 0 { "127.0.0.1" } else { "10.0.0.1" }]), 0)
-    })
-    .await;
-    let transport = built(loopback(), dns.at, None);
-    let url = named("rebound.example.com", &server);
-    assert_eq!(post(&transport, &url, AMPLE).await.class, OutcomeClass::Success);
-    assert_eq!(post(&transport, &url, AMPLE).await.class, OutcomeClass::ForbiddenAddress);
-    assert_eq!(server.connections(), 1);
-}
-
-#[tokio::test]
-async fn a_name_without_an_address_is_a_dns_failure_and_asked_for_again() {
-    let server = Hostile::answers(ok("a")).await;
-    let dns = NameServer::answers(|_, question| match question {
-        0 => Reply::NoSuchName,
-        1 => Reply::Addresses(Vec::new(), 60),
-        _ => Reply::Addresses(ips(&["127.0.0.1"]), 60),
-    })
-    .await;
-    let transport = built(loopback(), dns.at, None);
-    let url = named("new.example.com", &server);
-    for _ in 0..2 {
-        let outcome = post(&transport, &url, AMPLE).await;
-        assert_eq!(class_and_note(&outcome), (OutcomeClass::Dns, "the host name has no address"));
+async fn fault_71_our_public_address_and_name_are_refused_once_they_are_denied() {
+    let server = Hostile::answers(ok("loop")).await;
+    let dns = NameServer::answers(|_, _| Reply::Addresses(vec!["127.0.0.1".parse().unwrap()], 60)).await;
+    let port = server.at.port();
+    let address = Rules { deny_networks: vec!["127.0.0.1/32".parse().unwrap()], ..loopback() };
+    let name = Rules { deny_hosts: vec!["example.com".to_owned()], ..loopback() };
+    for (rules, host, refusal) in [
+        (&address, "127.0.0.1", Refusal::Address),
+        (&address, "hooks.example.com", Refusal::Address),
+        (&name, "hooks.example.com", Refusal::Name),
+    ] {
+        let outcome =
+            post(&built(rules.clone(), dns.at, None), &format!("http://{host}:{port}/"), AMPLE).await;
+        let note = refusal.to_string();
+        assert_eq!(class_and_note(&outcome), (OutcomeClass::ForbiddenAddress, note.as_str()), "{host}");
     }
-    assert_eq!(post(&transport, &url, AMPLE).await.class, OutcomeClass::Success);
+    assert_eq!(server.connections(), 0);
 }
 
+/// Rules never change under a transport, so a connection in its pool leads
+/// where its rules allow; a URL is judged before the pool is asked.
 #[tokio::test]
-async fn a_silent_name_server_is_bounded_by_the_deadline_and_by_the_dns_budget() {
-    let server = Hostile::answers(ok("a")).await;
-    let dns = NameServer::answers(|_, _| Reply::Nothing).await;
-    let transport = built(loopback(), dns.at, None);
-    let url = named("slow.example.com", &server);
-    assert_eq!(post(&transport, &url, SHORT).await.class, OutcomeClass::Timeout);
-    let resolver = Resolver::new(&[dns.at]).unwrap();
-    let target = loopback().judge_url(&url).unwrap();
-    tokio::time::pause();
-    let started = tokio::time::Instant::now();
-    let answer = resolver.resolve(&loopback(), &target).await;
-    assert_eq!(answer, Err(ResolveError::Slow));
-    assert!(started.elapsed() <= bellwether::transport::resolve::BUDGET + Duration::from_millis(10));
-}
-
-#[tokio::test]
-async fn of_many_addresses_all_are_judged_and_sixteen_dialled() {
-    let many = |last: &str| {
-        let mut found: Vec<String> = (1..40).map(|n| format!("127.0.0.{n}")).collect();
-        found.push(last.to_owned());
-        found.iter().map(|ip| ip.parse().unwrap()).collect::<Vec<IpAddr>>()
-    };
-    let dns = NameServer::answers(move |name, _| {
-        Reply::Addresses(many(if name.starts_with("bad") { "10.0.0.1" } else { "127.0.0.40" }), 60)
+async fn fault_72_a_pooled_connection_leads_where_it_was_judged_to_and_a_new_one_is_judged_anew() {
+    let inside = Hostile::answers(ok("secret")).await;
+    let port = inside.at.port();
+    let outside = TcpListener::bind(("127.1.0.1", port)).await.unwrap();
+    let outside = Hostile::on(outside, |mut stream, log| async move {
+        // Two requests on a connection.
+        crate::support::hostile::serve(&mut stream, &log, &ok("a")).await;
+        crate::support::hostile::serve(&mut stream, &log, &ok("b")).await;
+    });
+    let dns = NameServer::answers(|_, question| {
+        let ip = if question == 0 { "127.1.0.1" } else { "127.0.0.1" };
+        Reply::Addresses(vec![ip.parse().unwrap()], 0)
     })
     .await;
-    let resolver = Resolver::new(&[dns.at]).unwrap();
-    let resolve = |name: &str| {
-        let target = loopback().judge_url(&format!("http://{name}/")).unwrap();
-        let resolver = resolver.clone();
-        async move { bounded(resolver.resolve(&loopback(), &target)).await }
-    };
-    assert_eq!(resolve("many.example.com").await.unwrap().len(), MOST_ADDRESSES);
-    assert_eq!(resolve("bad.example.com").await, Err(ResolveError::Refused(Refusal::Address)));
+    let rules = Rules { allow_networks: vec!["127.1.0.0/16".parse().unwrap()], ..open_at(&[port]) };
+    let transport = built(rules.clone(), dns.at, None);
+    let url = format!("http://hooks.example.com:{port}/");
+    for answer in ["a", "b"] {
+        assert_eq!(
+            post(&transport, &url, AMPLE).await.answer,
+            answer.as_bytes(),
+            "in the pool since the first"
+        );
+    }
+    assert_eq!(post(&transport, &url, AMPLE).await.class, OutcomeClass::ForbiddenAddress, "dialled anew");
+    let stricter = Rules { deny_hosts: vec!["hooks.example.com".to_owned()], ..rules };
+    assert_eq!(post(&built(stricter, dns.at, None), &url, AMPLE).await.class, OutcomeClass::ForbiddenAddress);
+    assert_eq!((outside.connections(), inside.connections()), (1, 0));
+}
+
+/// A port where nobody answers and nobody refuses: what may wait to be accepted
+/// already does.
+async fn silent_port() -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(connected) = timeout(SHORT, TcpStream::connect(listener.local_addr().unwrap())).await {
+        waiting.push(connected.unwrap());
+        assert!(waiting.len() < 100, "the backlog is bounded");
+    }
+    (listener, waiting)
+}
+
+#[tokio::test]
+async fn fault_74_open_closed_and_silent_ports_inside_are_told_alike_and_in_no_time() {
+    let open = Hostile::answers(ok("secret")).await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let (silent, _waiting) = silent_port().await;
+    let silent = silent.local_addr().unwrap().port();
+    let dns = NameServer::answers(|_, _| Reply::Addresses(vec!["127.0.0.1".parse().unwrap()], 60)).await;
+    let ports = [open.at.port(), closed, silent];
+    // The server's own port among them: it looks like the others.
+    let rules = Rules { own: vec![SocketAddr::new("0.0.0.0".parse().unwrap(), closed)], ..open_at(&ports) };
+    let transport = built(rules, dns.at, None);
+    let mut told = Vec::new();
+    for host in ["127.0.0.1", "127.0.0.77", "hooks.example.com"] {
+        for port in ports {
+            told.push(post(&transport, &format!("http://{host}:{port}/"), AMPLE).await);
+        }
+    }
+    let alike = Outcome::failed(OutcomeClass::ForbiddenAddress, &Refusal::Address.to_string());
+    assert_eq!(told, vec![alike; 9]);
+    assert_eq!(open.connections(), 0);
+    // No timer ran, or it would have taken at least as long.
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    for port in ports {
+        post(&transport, &format!("http://127.0.0.1:{port}/"), AMPLE).await;
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO, "a refusal waits for nothing");
+}
+
+#[tokio::test]
+async fn fault_74_a_denied_name_and_one_that_does_not_exist_take_the_same_questions_each_time() {
+    let dns = NameServer::answers(|name, _| {
+        let inside = vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
+        if name.starts_with("db") { Reply::Addresses(inside, 60) } else { Reply::NoSuchName }
+    })
+    .await;
+    let transport = built(Rules { allow_http: true, ..Rules::default() }, dns.at, None);
+    for _ in 0..3 {
+        let mut questions = Vec::new();
+        for (name, class) in [("db", OutcomeClass::ForbiddenAddress), ("none", OutcomeClass::Dns)] {
+            let before = dns.questions();
+            let outcome = post(&transport, &format!("http://{name}.example.com/"), AMPLE).await;
+            assert_eq!(outcome.class, class);
+            questions.push(dns.questions() - before);
+        }
+        assert_eq!(questions, [2, 2], "one for each family: nothing comes faster from a cache");
+    }
 }

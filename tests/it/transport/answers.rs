@@ -134,7 +134,7 @@ async fn retry_after_is_handed_on_as_sent() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_never_followed_and_says_where_it_pointed() {
+async fn fault_69_a_redirect_is_never_followed_and_says_where_it_pointed() {
     let inside = Hostile::answers(ok("secret")).await;
     let to = inside.url("/admin?token=s");
     for status in [300, 301, 302, 303, 304, 305, 307, 308, 399] {
@@ -148,7 +148,21 @@ async fn a_redirect_is_never_followed_and_says_where_it_pointed() {
 }
 
 #[tokio::test]
-async fn exactly_the_expected_headers_and_bytes_are_sent() {
+async fn fault_69_a_redirect_in_a_circle_or_to_another_scheme_costs_one_request() {
+    for location in
+        ["/", "https://127.0.0.1/", "//127.0.0.1:80/", "ftp://127.0.0.1/", "http://[::1]/", "?again"]
+    {
+        let answer = format!("HTTP/1.1 308 Moved\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
+        let server = Hostile::answers(answer).await;
+        let outcome = post_once(&server.url("/"), AMPLE).await;
+        assert_eq!((outcome.class, outcome.status), (OutcomeClass::Redirect, Some(308)), "{location}");
+        assert!(outcome.note.unwrap().starts_with("redirect to "), "{location}");
+        assert_eq!((server.connections(), server.requests().len()), (1, 1), "{location}");
+    }
+}
+
+#[tokio::test]
+async fn fault_73_exactly_the_expected_headers_and_bytes_are_sent() {
     let server = Hostile::answers(ok("thanks")).await;
     let header = |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
     let request = Request {
@@ -181,12 +195,12 @@ async fn exactly_the_expected_headers_and_bytes_are_sent() {
 }
 
 #[tokio::test]
-async fn proxies_of_the_environment_are_ignored() {
+async fn fault_70_proxies_of_the_environment_are_ignored() {
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = format!("http://{}", proxy.local_addr().unwrap());
     let mut other_process = tokio::process::Command::new(std::env::current_exe().unwrap());
     other_process
-        .args(["--exact", "transport::answers::exactly_the_expected_headers_and_bytes_are_sent"])
+        .args(["--exact", "transport::answers::fault_73_exactly_the_expected_headers_and_bytes_are_sent"])
         .envs(
             ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
                 .map(|name| (name, &at)),

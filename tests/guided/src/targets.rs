@@ -1,0 +1,1 @@
+../../it/fuzz/targets.rs
