@@ -17,6 +17,7 @@ mod connection;
 mod control;
 mod deliveries;
 mod events;
+mod interrupt;
 mod listing;
 mod numbers;
 mod publish;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
+use super::interrupt;
 use super::writer::Turn;
-use crate::model::attempt::OutcomeClass;
 use crate::model::delivery::Lane;
 use crate::model::id::{DeliveryId, EventId, NumberKey, WebhookKey};
 use crate::model::time::Timestamp;
@@ -24,11 +24,11 @@ pub(super) fn claim(
         return Ok((want.webhook, None));
     }
     for (delivery, lease) in due(turn, want, now)? {
+        if lease != 0 && !interrupt::is_still_due(turn, delivery, now)? {
+            continue;
+        }
         if !turn.reserve(want.webhook) {
             break;
-        }
-        if lease != 0 {
-            interrupt(turn.sql, delivery, now)?;
         }
         lease_out(turn, delivery, now)?;
     }
@@ -138,26 +138,7 @@ pub(super) fn schedule(sql: &Connection) -> rusqlite::Result<BTreeMap<WebhookKey
     Ok(schedule)
 }
 
-/// A lease ended and nobody said what came of it. Whether the attempt was made
-/// is unknown, so it is noted as interrupted, which takes nothing from the
-/// schedule but lets the attempts' numbers grow.
-fn interrupt(sql: &Connection, delivery: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
-    sql.prepare_cached(
-        "INSERT INTO attempts (delivery, number, started_at, duration_ms, class, note, answer, next_at) \
-         SELECT id, attempts + 1, ?2, 0, ?3, \
-                'this attempt was due or under way when its lease ended; it may have arrived', x'', ?2 \
-         FROM deliveries WHERE id = ?1",
-    )?
-    .execute((delivery.0, now.ms(), OutcomeClass::Interrupted.code()))?;
-    sql.prepare_cached(
-        "UPDATE deliveries SET due_at = ?2, lease = 0, attempts = attempts + 1, \
-         attempts_before = attempts_before + 1 WHERE id = ?1",
-    )?
-    .execute((delivery.0, now.ms()))?;
-    Ok(())
-}
-
-/// Ends the leases of earlier runs: what they held is due at `now`.
+/// Ends the leases of earlier runs: what they held was interrupted.
 pub(super) fn void_leases(connection: &mut Connection, now: Timestamp) -> rusqlite::Result<()> {
     let sql = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let leased: Vec<i64> = sql
@@ -168,7 +149,7 @@ pub(super) fn void_leases(connection: &mut Connection, now: Timestamp) -> rusqli
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for id in &leased {
-        interrupt(&sql, DeliveryId(*id), now)?;
+        interrupt::at_start(&sql, DeliveryId(*id), now)?;
     }
     sql.commit()?;
     if !leased.is_empty() {
