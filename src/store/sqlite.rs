@@ -15,6 +15,7 @@ mod catalog;
 mod claim;
 mod connection;
 mod control;
+mod damage;
 mod deliveries;
 mod events;
 mod interrupt;
@@ -38,6 +39,7 @@ use tokio::sync::watch;
 
 use connection::Readers;
 pub use connection::{Problem, check_directory, inspect};
+use damage::Damage;
 use writer::{Handle, State};
 
 use super::queue::{
@@ -86,6 +88,7 @@ pub struct Sqlite {
     lookups: Arc<Readers>,
     /// For what may look at many rows: counts and health.
     surveys: Arc<Readers>,
+    damage: Damage,
 }
 
 impl Sqlite {
@@ -102,17 +105,24 @@ impl Sqlite {
     ) -> Result<Self, Error> {
         let (mut connection, lock) = connection::open_writer(&options.path)?;
         claim::void_leases(&mut connection, now)?;
-        let pool = |size| Arc::new(Readers::new(options.path.clone(), options.mode, size));
+        let damage = Damage::default();
+        let pool = |size| Arc::new(Readers::new(options.path.clone(), options.mode, size, damage.clone()));
         let (readers, lookups, surveys) = (pool(READERS), pool(LOOKUPS), pool(SURVEYS));
         let state = State::new(connection, lock, handover, faults, metrics, options.lease_ms)?;
         let writer = writer::start(state, options.queue, options.mode)?;
-        Ok(Self { writer, readers, lookups, surveys })
+        Ok(Self { writer, readers, lookups, surveys, damage })
     }
 
     /// Becomes true when the writer has ended on an error it can't survive; the
     /// process must end then.
     pub fn failed(&self) -> watch::Receiver<bool> {
         self.writer.failed()
+    }
+
+    /// Becomes what was found damaged, before anybody is told so; the process
+    /// must end then, and a fresh start finds the same.
+    pub fn damaged(&self) -> watch::Receiver<Option<String>> {
+        self.damage.watch()
     }
 
     /// How many writes wait.
@@ -127,7 +137,8 @@ impl Sqlite {
         &self,
         work: impl FnOnce(&mut writer::Turn<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Reply<T> {
-        self.writer.submit(work)
+        let damage = self.damage.clone();
+        self.writer.submit(move |turn| damage.notice(work(turn)))
     }
 
     /// Like [`Sqlite::write`], for the control plane: `work` may refuse, and
@@ -136,7 +147,8 @@ impl Sqlite {
         &self,
         work: impl FnOnce(&mut writer::Turn<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Reply<T> {
-        self.writer.submit_apart(work)
+        let damage = self.damage.clone();
+        self.writer.submit_apart(move |turn| damage.notice(work(turn)))
     }
 
     /// Runs `query` on a read-only connection, in one snapshot.
@@ -207,6 +219,9 @@ impl From<rusqlite::Error> for Error {
         let kind = match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Full,
             Some(rusqlite::ErrorCode::ConstraintViolation) => Conflict,
+            _ if damage::is_damage(&error) => {
+                return Self::new(super::ErrorKind::Damaged, error.to_string());
+            }
             _ => Failed,
         };
         Self::new(kind, format!("the store failed: {error}"))

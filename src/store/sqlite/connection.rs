@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Mode;
+use super::damage::Damage;
 use crate::store::{Error, ErrorKind, Reply};
 
 /// The migrations in order; a store's `user_version` counts those applied.
@@ -60,6 +61,7 @@ pub(super) fn open_writer(path: &Path) -> Result<(Connection, File), Error> {
     // Before anything is set: preparing would change a file of somebody else's.
     check_ours(&connection, path)?;
     prepare(&connection, path)?;
+    look_over(&mut connection, path)?;
     migrate(&mut connection, path)?;
     Ok((connection, lock))
 }
@@ -67,10 +69,7 @@ pub(super) fn open_writer(path: &Path) -> Result<(Connection, File), Error> {
 fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => not_ours(path),
-        Some(ErrorCode::DatabaseCorrupt) => unusable(format!(
-            "the store {} is damaged: {error}\nhint: keep a copy of the file and restore a backup",
-            path.display()
-        )),
+        Some(ErrorCode::DatabaseCorrupt) => damaged(path, error),
         _ => cannot("open the store", path, error),
     }
 }
@@ -78,6 +77,13 @@ fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
 fn cannot(do_what: &str, path: &Path, error: &dyn std::error::Error) -> Error {
     unusable(format!(
         "cannot {do_what} {}: {error}\nhint: check that its directory exists and that this user may write there",
+        path.display()
+    ))
+}
+
+fn damaged(path: &Path, what: &dyn std::fmt::Display) -> Error {
+    unusable(format!(
+        "the store {} is damaged: {what}\nhint: keep a copy of its files and restore a backup",
         path.display()
     ))
 }
@@ -203,6 +209,31 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// A start may spend this on looking for damage: enough for all of a store of
+/// some ten thousand events. `check` takes the time that a larger one needs, and
+/// damage that is met later ends the process.
+const LOOK_OVER: Duration = Duration::from_millis(300);
+
+/// Refuses a store that is found damaged while there is time to look: first how
+/// its pages hang together, then whether the indexes say what the tables say.
+fn look_over(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let started = Instant::now();
+    connection.progress_handler(1_000, Some(move || started.elapsed() > LOOK_OVER))?;
+    let found = ["quick_check", "integrity_check"].into_iter().try_for_each(|check| {
+        match connection.pragma_query_value(None, check, |row| row.get::<_, String>(0)) {
+            Ok(verdict) if verdict == "ok" => Ok(()),
+            Ok(verdict) => Err(damaged(path, &verdict)),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                tracing::debug!(check, "the store is too large to be looked over whole at a start");
+                Ok(())
+            }
+            Err(error) => Err(cannot_open(path, &error)),
+        }
+    });
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    found
+}
+
 /// What is wrong with a store file at rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
@@ -225,7 +256,7 @@ pub fn inspect(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
     let connection = open_to_read(path).map_err(unusable)?;
     // First, because in a damaged file anything may fail.
     let verdict: rusqlite::Result<String> =
-        connection.pragma_query_value(None, "quick_check", |row| row.get(0));
+        connection.pragma_query_value(None, "integrity_check", |row| row.get(0));
     if let Err(error) = &verdict
         && error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
     {
@@ -268,11 +299,13 @@ pub(super) struct Readers {
     mode: Mode,
     idle: Mutex<Vec<Connection>>,
     turns: Arc<Semaphore>,
+    damage: Damage,
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf, mode: Mode, size: usize) -> Self {
-        Self { path, mode, idle: Mutex::default(), turns: Arc::new(Semaphore::new(size)) }
+    /// So many; what one meets of `damage` is noted there.
+    pub(super) fn new(path: PathBuf, mode: Mode, size: usize, damage: Damage) -> Self {
+        Self { path, mode, idle: Mutex::default(), turns: Arc::new(Semaphore::new(size)), damage }
     }
 
     pub(super) fn run<T: Send + 'static>(
@@ -295,6 +328,10 @@ impl Readers {
     }
 
     fn query<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        self.damage.notice(self.ask(query))
+    }
+
+    fn ask<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match idle {
             Some(connection) => connection,
