@@ -223,6 +223,7 @@ fn settings(config: &Config, own: SocketAddr) -> Settings {
         events_kept: config.retention.events,
         body_timeout: config.server.body_timeout,
         rules: Arc::new(rules),
+        paused: delivery.paused,
         dispatch: dispatch::Options {
             schedule: delivery.retry_schedule.clone(),
             attempt_timeout: delivery.attempt_timeout,
