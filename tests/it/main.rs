@@ -9,4 +9,5 @@ mod sim;
 mod store;
 mod support;
 mod tidy;
+mod torture;
 mod transport;
