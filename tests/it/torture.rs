@@ -4,6 +4,7 @@
 //! receiver logs each arrival, and the oracle decides.
 
 mod backup;
+mod controls;
 mod damage;
 mod failpoints;
 mod kills;

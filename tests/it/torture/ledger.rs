@@ -143,6 +143,14 @@ impl Ledger {
         sent.iter().filter(|(_, sent)| sent.acknowledged).map(|(key, _)| *key).collect()
     }
 
+    /// Repeats every change, acknowledged or not.
+    pub(crate) async fn repeat_all(&self, caller: &Caller, base: &str) {
+        let all: Vec<u64> = self.sent.lock().unwrap().keys().copied().collect();
+        for key in all {
+            self.post(caller, base, key).await.unwrap();
+        }
+    }
+
     /// Change `key` is replayed.
     pub(crate) fn note_replay(&self, key: u64) {
         self.replayed.lock().unwrap().insert(key);
@@ -158,31 +166,42 @@ impl Ledger {
         }
     }
 
+    /// Has the oracle judge, and finds nothing.
+    pub(crate) async fn check(&self, caller: &Caller, base: &str, receiver: &Receiver, doubles: usize) {
+        let findings = self.findings(caller, base, receiver, doubles).await;
+        assert!(findings.is_empty(), "{}", findings.join("\n"));
+        let stored = stored(caller, base).await;
+        assert!(stored.keys().eq(self.sent.lock().unwrap().keys()), "every change that was sent is stored");
+    }
+
     /// Repeats what was not acknowledged, waits until all is quiet, and has the
     /// oracle judge.
-    pub(crate) async fn check(&self, caller: &Caller, base: &str, receiver: &Receiver, doubles: usize) {
+    pub(crate) async fn findings(
+        &self,
+        caller: &Caller,
+        base: &str,
+        receiver: &Receiver,
+        doubles: usize,
+    ) -> Vec<String> {
         self.repeat_unacknowledged(caller, base).await;
         let healed = Instant::now();
         let sent = self.sent.lock().unwrap().clone();
         let backlog = sent.len().saturating_sub(receiver.count());
         caller.quiesce(base).await;
-        let stored = stored(caller, base).await;
-        let ids: BTreeMap<String, u64> = stored.iter().map(|(key, id)| (id.clone(), *key)).collect();
+        let drained = healed.elapsed();
+        let keys: BTreeMap<String, u64> = listed(caller, base).await.into_iter().collect();
         let exhausted =
             caller.all(base, &format!("/v1/accounts/{ACCOUNT}/deliveries?status=exhausted")).await;
-        let shown = exhausted.iter().map(|delivery| ids[delivery["eventId"].as_str().unwrap()]);
-        let known = Known {
+        let shown = exhausted.iter().map(|delivery| keys[delivery["eventId"].as_str().unwrap()]);
+        judge(&Known {
             shown: shown.collect(),
             replayed: self.replayed.lock().unwrap().clone(),
             arrivals: receiver.arrivals(),
             doubles_allowed: doubles,
             backlog,
-            drained: healed.elapsed(),
+            drained,
             sent,
-        };
-        let findings = judge(&known);
-        assert!(findings.is_empty(), "{}", findings.join("\n"));
-        assert_eq!(stored.len(), known.sent.len(), "every change that was sent is stored once");
+        })
     }
 }
 
@@ -199,17 +218,25 @@ impl Load {
     }
 }
 
-/// The events that the API lists, by their changes, each held against what its
-/// change owes: the whole, and one event a change.
-pub(crate) async fn stored(caller: &Caller, base: &str) -> BTreeMap<u64, String> {
-    let mut stored = BTreeMap::new();
-    for item in caller.all(base, &format!("/v1/accounts/{ACCOUNT}/events")).await {
-        let (id, limit) =
-            (item["eventId"].as_str().unwrap(), &item["body"]["eventDetails"]["meta"]["currentLimit"]);
-        let key = key(limit.as_str().unwrap()).unwrap();
+/// The events that the API lists, with their changes, each held against what its
+/// change owes.
+async fn listed(caller: &Caller, base: &str) -> Vec<(String, u64)> {
+    let items = caller.all(base, &format!("/v1/accounts/{ACCOUNT}/events")).await;
+    let known = |item: &Value| {
+        let limit = item["body"]["eventDetails"]["meta"]["currentLimit"].as_str().unwrap();
+        let (id, key) = (item["eventId"].as_str().unwrap(), key(limit).unwrap());
         let owed: Value = serde_json::from_str(&event(key, id)).unwrap();
         assert_eq!(item["body"], owed);
-        assert_eq!(stored.insert(key, id.to_owned()), None, "change {key} is two events");
+        (id.to_owned(), key)
+    };
+    items.iter().map(known).collect()
+}
+
+/// The same by change: one event each.
+pub(crate) async fn stored(caller: &Caller, base: &str) -> BTreeMap<u64, String> {
+    let mut stored = BTreeMap::new();
+    for (id, key) in listed(caller, base).await {
+        assert_eq!(stored.insert(key, id), None, "change {key} is two events");
     }
     stored
 }

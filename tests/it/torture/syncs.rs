@@ -94,3 +94,10 @@ async fn fault_12_no_200_goes_out_before_the_sync_that_covers_it_has_come_back()
     assert!(told.uncovered.is_empty(), "{}", told.uncovered.join("\n"));
     assert_eq!(told.covered, acknowledged, "each acknowledgement is in the record");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_12_of_a_server_that_does_not_sync_its_commits_the_record_tells() {
+    let weakened = [("BELLWETHER_FAILPOINT", "synchronous_normal")];
+    let (acknowledged, told) = acknowledged(50, &weakened).await;
+    assert!(told.uncovered.len() > acknowledged.len() / 2, "{told:?}");
+}
