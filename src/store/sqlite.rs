@@ -107,11 +107,13 @@ impl Sqlite {
     ) -> Result<Self, Error> {
         let (mut connection, lock) = connection::open_writer(&options.path)?;
         weakened::connection(&faults, &connection)?;
-        claim::void_leases(&mut connection, now)?;
+        let refuse = |error| connection::refuse_damaged(&options.path, error);
+        claim::void_leases(&mut connection, now).map_err(|error| refuse(error.into()))?;
         let damage = Damage::default();
         let pool = |size| Arc::new(Readers::new(options.path.clone(), options.mode, size, damage.clone()));
         let (readers, lookups, surveys) = (pool(READERS), pool(LOOKUPS), pool(SURVEYS));
-        let state = State::new(connection, lock, handover, faults.clone(), metrics, options.lease_ms)?;
+        let state = State::new(connection, lock, handover, faults.clone(), metrics, options.lease_ms)
+            .map_err(refuse)?;
         let writer = writer::start(state, options.queue, options.mode)?;
         Ok(Self { writer, readers, lookups, surveys, damage, faults })
     }
@@ -227,7 +229,7 @@ impl From<rusqlite::Error> for Error {
             Some(rusqlite::ErrorCode::DiskFull) => Full,
             Some(rusqlite::ErrorCode::ConstraintViolation) => Conflict,
             _ if damage::is_damage(&error) => {
-                return Self::new(super::ErrorKind::Damaged, error.to_string());
+                return Self::new(super::ErrorKind::Damaged, damage::Tells::told(&error));
             }
             _ => Failed,
         };

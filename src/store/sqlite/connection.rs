@@ -61,7 +61,7 @@ pub(super) fn open_writer(path: &Path) -> Result<(Connection, File), Error> {
     // Before anything is set: preparing would change a file of somebody else's.
     check_ours(&connection, path)?;
     prepare(&connection, path)?;
-    look_over(&mut connection, path)?;
+    look_over(&mut connection, path, LOOK_OVER)?;
     migrate(&mut connection, path)?;
     Ok((connection, lock))
 }
@@ -86,6 +86,18 @@ fn damaged(path: &Path, what: &dyn std::fmt::Display) -> Error {
         "the store {} is damaged: {what}\nhint: keep a copy of its files and restore a backup",
         path.display()
     ))
+}
+
+/// An error of opening, told as such if it comes from damage.
+pub(super) fn refuse_damaged(path: &Path, error: Error) -> Error {
+    if error.kind == ErrorKind::Damaged {
+        return unusable(format!(
+            "{}\nhint: keep a copy of the files of {} and restore a backup",
+            error.message,
+            path.display()
+        ));
+    }
+    error
 }
 
 fn not_ours(path: &Path) -> Error {
@@ -210,15 +222,18 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
 }
 
 /// A start may spend this on looking for damage: enough for all of a store of
-/// some ten thousand events. `check` takes the time that a larger one needs, and
+/// some hundred thousand events. `check` takes the time that a larger one needs, and
 /// damage that is met later ends the process.
 const LOOK_OVER: Duration = Duration::from_millis(300);
 
+/// Pages checked between two looks at the clock.
+const PAGES_PER_LOOK: i32 = 100;
+
 /// Refuses a store that is found damaged while there is time to look: first how
 /// its pages hang together, then whether the indexes say what the tables say.
-fn look_over(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+fn look_over(connection: &mut Connection, path: &Path, within: Duration) -> Result<(), Error> {
     let started = Instant::now();
-    connection.progress_handler(1_000, Some(move || started.elapsed() > LOOK_OVER))?;
+    connection.progress_handler(PAGES_PER_LOOK, Some(move || started.elapsed() > within))?;
     let found = ["quick_check", "integrity_check"].into_iter().try_for_each(|check| {
         match connection.pragma_query_value(None, check, |row| row.get::<_, String>(0)) {
             Ok(verdict) if verdict == "ok" => Ok(()),
@@ -345,5 +360,40 @@ impl Readers {
         snapshot.finish()?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database of many pages, with damage in the middle of its table.
+    fn damaged(path: &Path) {
+        let sql = Connection::open(path).unwrap();
+        sql.execute_batch(
+            "CREATE TABLE many (n INTEGER PRIMARY KEY, text TEXT); \
+             WITH RECURSIVE count (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < 50000) \
+             INSERT INTO many SELECT n, 'forty letters or so for each of the rows' FROM count",
+        )
+        .unwrap();
+        drop(sql);
+        let mut file = std::fs::read(path).unwrap();
+        let middle = file.len() / 8192 * 4096;
+        file[middle..middle + 100].fill(0xa5);
+        std::fs::write(path, file).unwrap();
+    }
+
+    #[test]
+    fn a_start_looks_for_damage_as_long_as_it_may_and_no_longer() {
+        let path = std::env::temp_dir().join(format!("bellwether-look-over-{}.db", std::process::id()));
+        damaged(&path);
+        let mut sql = Connection::open(&path).unwrap();
+        let found = look_over(&mut sql, &path, Duration::from_mins(1)).unwrap_err();
+        assert!(found.kind == ErrorKind::Unusable && found.message.contains("is damaged"), "{found}");
+        look_over(&mut sql, &path, Duration::ZERO).expect("there was no time to find it");
+        let rows = sql.query_row("SELECT count(*) FROM many WHERE n < 100", [], |row| row.get(0));
+        assert_eq!(rows, Ok(99), "the connection goes on as before");
+        drop(sql);
+        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -30,7 +30,7 @@ impl Damage {
             && error.tells_damage()
         {
             tracing::error!(%error, "the store is damaged; ending, since nothing in it can be trusted");
-            self.0.send_replace(Some(error.to_string()));
+            self.0.send_replace(Some(error.told()));
         }
         answer
     }
@@ -39,11 +39,17 @@ impl Damage {
 /// An error that may be the sign of damage.
 pub(super) trait Tells: std::fmt::Display {
     fn tells_damage(&self) -> bool;
+    /// What operators are told.
+    fn told(&self) -> String;
 }
 
 impl Tells for rusqlite::Error {
     fn tells_damage(&self) -> bool {
         is_damage(self)
+    }
+
+    fn told(&self) -> String {
+        format!("the store is damaged: {self}")
     }
 }
 
@@ -51,13 +57,25 @@ impl Tells for Error {
     fn tells_damage(&self) -> bool {
         self.kind == ErrorKind::Damaged
     }
+
+    fn told(&self) -> String {
+        self.message.clone()
+    }
 }
 
-/// Whether SQLite can't make sense of its file, or we of a value in it.
+/// Whether SQLite can't make sense of its file, or we of a value in it, or a row
+/// is gone that must be there.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
-    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
-    let unreadable =
-        matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..));
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, QueryReturnedNoRows,
+    };
+    let unreadable = matches!(
+        error,
+        FromSqlConversionFailure(..)
+            | IntegralValueOutOfRange(..)
+            | InvalidColumnType(..)
+            | QueryReturnedNoRows
+    );
     unreadable
         || matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }

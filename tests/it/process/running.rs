@@ -90,15 +90,17 @@ impl Running {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut seen = Vec::new();
-        let address = loop {
-            let Some(Ok(line)) = lines.next() else {
-                return Err((child.wait().unwrap(), seen.join("\n")));
-            };
-            if let Some(address) = address_in(&line) {
-                break address;
+        // Receivers run on the same threads: they must not wait for this.
+        let address = tokio::task::block_in_place(|| {
+            for line in lines.by_ref().map_while(Result::ok) {
+                match address_in(&line) {
+                    Some(address) => return Some(address),
+                    None => seen.push(line),
+                }
             }
-            seen.push(line);
-        };
+            None
+        });
+        let Some(address) = address else { return Err((child.wait().unwrap(), seen.join("\n"))) };
         let log = Arc::new(Mutex::new(VecDeque::from(seen)));
         let kept = Arc::clone(&log);
         std::thread::spawn(move || {
