@@ -109,8 +109,8 @@ pub struct Setup {
     pub errand: Arc<dyn Fn() + Send + Sync>,
     /// The metrics' text, for `GET /metrics`.
     pub metrics: Hook<String>,
-    /// Whether the node can serve, for `GET /readyz`; else why not.
-    pub readiness: Hook<Result<(), String>>,
+    /// What the node is ready to do, for `GET /readyz`; else why it can't serve.
+    pub readiness: Hook<Result<&'static str, String>>,
     /// Whether a published event's limits are filled in (contract.md 5.1).
     pub fill_limits: bool,
     /// How much of a body is read.

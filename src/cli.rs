@@ -116,7 +116,7 @@ impl From<ProcessError> for Failure {
         let exit = match error {
             ProcessError::Config(error) => return error.into(),
             ProcessError::OtherKey => Exit::Config,
-            ProcessError::Store(_) => Exit::Store,
+            ProcessError::Store(_) | ProcessError::StoreDamaged(_) => Exit::Store,
             ProcessError::StoreFailed => Exit::StoreFailed,
             ProcessError::Listen { .. } => Exit::Listen,
             ProcessError::Aborted => Exit::Aborted,

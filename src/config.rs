@@ -127,6 +127,8 @@ pub struct Delivery {
     pub dns_servers: Vec<SocketAddr>,
     /// Authorities to trust besides the public ones, PEM.
     pub ca_file: Option<PathBuf>,
+    /// Whether nothing is attempted.
+    pub paused: bool,
     /// Attempts at once.
     pub max_in_flight: usize,
     /// Attempts at once to one webhook.
@@ -337,6 +339,7 @@ fn delivery(from: &mut Reader) -> Delivery {
         deny_hosts: from.texts("delivery.deny_hosts", host_name),
         dns_servers: from.texts("delivery.dns_servers", dns_server),
         ca_file: from.text("delivery.ca_file", |path| Ok(path.into())),
+        paused: from.switch("delivery.paused"),
         max_in_flight: from.count("delivery.max_in_flight"),
         max_in_flight_per_webhook: from.count("delivery.max_in_flight_per_webhook"),
         max_loaded: from.count("delivery.max_loaded"),

@@ -42,6 +42,8 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// Where deliveries may go.
     pub rules: Arc<Rules>,
+    /// Whether no delivery is attempted: the store keeps what is owed.
+    pub paused: bool,
     /// How deliveries are attempted.
     pub dispatch: dispatch::Options,
 }
@@ -106,7 +108,10 @@ impl Node {
             errand: Arc::clone(&errand),
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(dispatcher.run(watched.clone()));
+        // Without its dispatcher the handover stays closed, so all stays due.
+        if !settings.paused {
+            tasks.spawn(dispatcher.run(watched.clone()));
+        }
         tasks.spawn(janitor.run(watched.clone()));
         let setup = setup(settings, parts, in_flight, errand, watched);
         let ingest = Ingest { intake, body_timeout: settings.body_timeout, metrics: metrics.clone() };
@@ -141,6 +146,7 @@ fn setup(
     let (store, ready) = (Arc::clone(&parts.store), Arc::clone(&parts.store));
     let (env, metrics) = (parts.env.clone(), parts.metrics.clone());
     let (handover, writes_waiting) = (Arc::clone(&parts.handover), Arc::clone(&parts.writes_waiting));
+    let ready_to = if settings.paused { "ready; deliveries are paused (delivery.paused)" } else { "ready" };
     api::Setup {
         store: Arc::clone(&parts.store),
         vault: parts.vault.clone(),
@@ -167,7 +173,8 @@ fn setup(
                 if !running {
                     return Err("shutting down".to_owned());
                 }
-                store.ping().await.map_err(|error| format!("the store does not answer: {error}"))
+                store.ping().await.map_err(|error| format!("the store does not answer: {error}"))?;
+                Ok(ready_to)
             })
         }),
         fill_limits: settings.fill_limits,

@@ -1,6 +1,7 @@
 //! The decisions, as pure functions of their arguments.
 
 pub mod address;
+pub mod interruption;
 pub mod retry;
 pub mod routing;
 pub mod signature;

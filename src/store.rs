@@ -48,6 +48,9 @@ pub enum ErrorKind {
     Full,
     /// The write is unknown or failed: nothing may be acknowledged.
     Failed,
+    /// The file holds what the store can't have written: nothing in it can be
+    /// trusted any more.
+    Damaged,
     /// The store can't be used: not ours, newer, damaged, or in use.
     Unusable,
     /// What is referred to does not exist.

@@ -133,7 +133,7 @@ impl From<store::Error> for Problem {
             Kind::NotFound => Self::new(Code::NotFound, error.message),
             Kind::Conflict => Self::new(Code::Conflict, error.message),
             Kind::Limit => Self::new(Code::LimitReached, error.message),
-            Kind::Overloaded | Kind::Full | Kind::Failed | Kind::Unusable => {
+            Kind::Overloaded | Kind::Full | Kind::Failed | Kind::Damaged | Kind::Unusable => {
                 note(&error);
                 Self::new(Code::Unavailable, "nothing was changed, as far as is known")
                     .hint("repeat the request after the time in Retry-After")

@@ -20,7 +20,7 @@ pub(super) fn router() -> Router<App> {
 
 async fn ready(State(app): State<App>) -> (StatusCode, String) {
     match (app.readiness)().await {
-        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Ok(to_do) => (StatusCode::OK, format!("{to_do}\n")),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }

@@ -31,6 +31,11 @@ async fn serve(config: &Config) -> Result<(), ProcessError> {
     if config.operator.key.is_none() {
         tracing::info!("no operator.key is configured; only keys made before can call the API");
     }
+    if config.delivery.paused {
+        tracing::warn!(
+            "deliveries are paused: what is owed waits; hint: set delivery.paused to false and restart"
+        );
+    }
     process.run().await?;
     tracing::info!("stopped; nothing was left under way");
     Ok(())

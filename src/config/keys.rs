@@ -170,6 +170,12 @@ pub const KEYS: &[Key] = &[
         Unset,
         "Certificates of authorities to trust besides the public ones.",
     ),
+    key(
+        "delivery.paused",
+        Switch,
+        Is("false"),
+        "Whether nothing is attempted: what is owed waits, notifications are taken as ever. For a restored store, until you know what it would send.",
+    ),
     key("delivery.max_in_flight", Number(1, 65_536), Is("512"), "Attempts under way at once."),
     key(
         "delivery.max_in_flight_per_webhook",

@@ -24,7 +24,7 @@ fn without_file_and_variables_every_key_has_its_default() {
     assert!(config.operator.key.is_none() && config.meta.apps.is_empty());
     assert_eq!(config.delivery.retry_schedule, Schedule::seed());
     assert_eq!(config.delivery.attempt_timeout, Duration::from_secs(10));
-    assert!(!config.delivery.allow_http && config.events.fill_limits);
+    assert!(!config.delivery.allow_http && !config.delivery.paused && config.events.fill_limits);
     assert!(config.delivery.allow_networks.is_empty() && config.delivery.allow_ports.is_empty());
     assert!(config.delivery.dns_servers.is_empty() && config.delivery.ca_file.is_none());
     assert_eq!(config.delivery.max_in_flight, 512);
@@ -53,6 +53,7 @@ fn every_key_is_read_from_the_file() {
         deny_hosts = ["Bellwether.Example.com."]
         dns_servers = ["9.9.9.9", "127.0.0.1:5353", "::1", "[::1]:5353"]
         ca_file = "ca.pem"
+        paused = true
         max_in_flight = 3
         max_in_flight_per_webhook = 2
         max_loaded = 9
@@ -83,6 +84,7 @@ fn every_key_is_read_from_the_file() {
     let servers: Vec<_> = config.delivery.dns_servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["9.9.9.9:53", "127.0.0.1:5353", "[::1]:53", "[::1]:5353"]);
     assert_eq!(config.delivery.ca_file.as_deref(), Some(Path::new("ca.pem")));
+    assert!(config.delivery.paused);
     assert_eq!(config.secrets.key_file, Path::new("elsewhere.key"));
     assert_eq!((config.log.level, config.log.format), (LevelFilter::OFF, Format::Json));
 }

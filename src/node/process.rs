@@ -63,6 +63,11 @@ pub enum ProcessError {
         "the store failed while running: what reached the disk is unknown\nhint: look at the log and the disk; a fresh start finds out what is durable, and nothing unacknowledged is needed"
     )]
     StoreFailed,
+    /// The store was found damaged while running.
+    #[error(
+        "{0}\nhint: `bellwether check` looks at all of it; keep a copy of its files and restore a backup"
+    )]
+    StoreDamaged(String),
     /// Stopping took too long, or a second signal came.
     #[error("stopped before everything under way had ended; the next start picks it up")]
     Aborted,
@@ -77,7 +82,7 @@ pub struct Process {
     listener: TcpListener,
     limits: server::Limits,
     metrics: Metrics,
-    store_failed: watch::Receiver<bool>,
+    store: Ends,
 }
 
 impl Process {
@@ -105,7 +110,7 @@ impl Process {
         let settings = settings(config, listener.local_addr()?);
         let transport = transport(config, &settings, &env)?;
         let depth = store.clone();
-        let store_failed = store.failed();
+        let ends = Ends { failed: store.failed(), damaged: store.damaged() };
         let parts = Parts {
             env,
             store: Arc::new(store),
@@ -120,7 +125,7 @@ impl Process {
             header_timeout: config.server.header_timeout,
             drain_timeout: config.server.drain_timeout,
         };
-        Ok(Self { node: Node::start(&settings, &parts), listener, limits, metrics, store_failed })
+        Ok(Self { node: Node::start(&settings, &parts), listener, limits, metrics, store: ends })
     }
 
     /// Where it listens.
@@ -137,7 +142,7 @@ impl Process {
 
     /// Like [`Process::run`], ending when `enough` does, too.
     pub async fn run_until(self, enough: impl Future<Output = ()>) -> Result<(), ProcessError> {
-        let Self { node, listener, limits, metrics, mut store_failed } = self;
+        let Self { node, listener, limits, metrics, mut store } = self;
         let phase = node.phase();
         let (stop, stopped) = watch::channel(false);
         let router = node.router.clone();
@@ -146,7 +151,7 @@ impl Process {
         let mut interrupt = signal(SignalKind::interrupt())?;
         tokio::select! {
             biased;
-            _ = store_failed.wait_for(|failed| *failed) => return Err(ProcessError::StoreFailed),
+            why = store.end() => return Err(why),
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = &mut serving => {}
@@ -161,11 +166,30 @@ impl Process {
         };
         tokio::select! {
             biased;
-            _ = store_failed.wait_for(|failed| *failed) => Err(ProcessError::StoreFailed),
+            why = store.end() => Err(why),
             () = ending => Ok(()),
             _ = terminate.recv() => Err(ProcessError::Aborted),
             _ = interrupt.recv() => Err(ProcessError::Aborted),
             () = tokio::time::sleep(limits.drain_timeout) => Err(ProcessError::Aborted),
+        }
+    }
+}
+
+/// How a store tells that it can't go on.
+struct Ends {
+    failed: watch::Receiver<bool>,
+    damaged: watch::Receiver<Option<String>>,
+}
+
+impl Ends {
+    /// Waits until it can't; why the process ends then.
+    async fn end(&mut self) -> ProcessError {
+        tokio::select! {
+            biased;
+            Ok(what) = self.damaged.wait_for(Option::is_some) => {
+                ProcessError::StoreDamaged(what.clone().unwrap_or_default())
+            }
+            _ = self.failed.wait_for(|failed| *failed) => ProcessError::StoreFailed,
         }
     }
 }
@@ -201,6 +225,7 @@ fn settings(config: &Config, own: SocketAddr) -> Settings {
         events_kept: config.retention.events,
         body_timeout: config.server.body_timeout,
         rules: Arc::new(rules),
+        paused: delivery.paused,
         dispatch: dispatch::Options {
             schedule: delivery.retry_schedule.clone(),
             attempt_timeout: delivery.attempt_timeout,
@@ -213,6 +238,7 @@ fn settings(config: &Config, own: SocketAddr) -> Settings {
 fn transport(config: &Config, settings: &Settings, env: &Env) -> Result<HttpTransport, ProcessError> {
     let wrong = |error: &dyn std::fmt::Display| ProcessError::Transport(error.to_string());
     let resolver = Resolver::new(&config.delivery.dns_servers).map_err(|error| wrong(&error))?;
+    let resolver = resolver.with_faults(env.faults.clone());
     let tls = tls::client_config(config.delivery.ca_file.as_deref(), env.clock.clone())
         .map_err(|error| wrong(&error))?;
     Ok(HttpTransport::new(Arc::clone(&settings.rules), resolver, tls, http::Limits::default()))

@@ -15,8 +15,10 @@ mod catalog;
 mod claim;
 mod connection;
 mod control;
+mod damage;
 mod deliveries;
 mod events;
+mod interrupt;
 mod leases;
 mod listing;
 mod numbers;
@@ -28,6 +30,7 @@ mod routes;
 mod rows;
 mod settle;
 mod tail;
+mod weakened;
 mod webhooks;
 mod writer;
 
@@ -39,6 +42,7 @@ use tokio::sync::watch;
 
 use connection::Readers;
 pub use connection::{Problem, check_directory, inspect};
+use damage::Damage;
 use writer::{Handle, State};
 
 use super::queue::{
@@ -87,6 +91,8 @@ pub struct Sqlite {
     lookups: Arc<Readers>,
     /// For what may look at many rows: counts and health.
     surveys: Arc<Readers>,
+    damage: Damage,
+    faults: Faults,
 }
 
 impl Sqlite {
@@ -102,18 +108,28 @@ impl Sqlite {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let (mut connection, lock) = connection::open_writer(&options.path)?;
-        claim::void_leases(&mut connection, now)?;
-        let pool = |size| Arc::new(Readers::new(options.path.clone(), options.mode, size));
+        weakened::connection(&faults, &connection)?;
+        let refuse = |error| connection::refuse_damaged(&options.path, error);
+        claim::void_leases(&mut connection, now).map_err(|error| refuse(error.into()))?;
+        let damage = Damage::default();
+        let pool = |size| Arc::new(Readers::new(options.path.clone(), options.mode, size, damage.clone()));
         let (readers, lookups, surveys) = (pool(READERS), pool(LOOKUPS), pool(SURVEYS));
-        let state = State::new(connection, lock, handover, faults, metrics, options.lease_ms)?;
+        let state = State::new(connection, lock, handover, faults.clone(), metrics, options.lease_ms)
+            .map_err(refuse)?;
         let writer = writer::start(state, options.queue, options.mode)?;
-        Ok(Self { writer, readers, lookups, surveys })
+        Ok(Self { writer, readers, lookups, surveys, damage, faults })
     }
 
     /// Becomes true when the writer has ended on an error it can't survive; the
     /// process must end then.
     pub fn failed(&self) -> watch::Receiver<bool> {
         self.writer.failed()
+    }
+
+    /// Becomes what was found damaged, before anybody is told so; the process
+    /// must end then, and a fresh start finds the same.
+    pub fn damaged(&self) -> watch::Receiver<Option<String>> {
+        self.damage.watch()
     }
 
     /// How many writes wait.
@@ -128,7 +144,8 @@ impl Sqlite {
         &self,
         work: impl FnOnce(&mut writer::Turn<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Reply<T> {
-        self.writer.submit(work)
+        let damage = self.damage.clone();
+        self.writer.submit(move |turn| damage.notice(work(turn)))
     }
 
     /// Like [`Sqlite::write`], for the control plane: `work` may refuse, and
@@ -137,7 +154,8 @@ impl Sqlite {
         &self,
         work: impl FnOnce(&mut writer::Turn<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Reply<T> {
-        self.writer.submit_apart(work)
+        let damage = self.damage.clone();
+        self.writer.submit_apart(move |turn| damage.notice(work(turn)))
     }
 
     /// Runs `query` on a read-only connection, in one snapshot.
@@ -170,7 +188,7 @@ impl Sqlite {
 
 impl Queue for Sqlite {
     fn accept(&self, batch: Batch) -> Reply<Receipt> {
-        self.accept_batch(batch)
+        self.accept_batch(weakened::batch(&self.faults, batch))
     }
 
     fn publish(&self, publication: Publication) -> Reply<Published> {
@@ -182,7 +200,11 @@ impl Queue for Sqlite {
     }
 
     fn settle(&self, settlement: Settlement) -> Reply<Settled> {
-        self.write(move |turn| settle::settle(turn, &settlement))
+        let faults = self.faults.clone();
+        self.write(move |turn| {
+            let settlement = weakened::settlement(&faults, turn, settlement)?;
+            settle::settle(turn, &settlement)
+        })
     }
 
     fn release(&self, leases: Vec<(DeliveryId, Lease)>, now: Timestamp) -> Reply<()> {
@@ -208,6 +230,9 @@ impl From<rusqlite::Error> for Error {
         let kind = match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Full,
             Some(rusqlite::ErrorCode::ConstraintViolation) => Conflict,
+            _ if damage::is_damage(&error) => {
+                return Self::new(super::ErrorKind::Damaged, damage::Tells::told(&error));
+            }
             _ => Failed,
         };
         Self::new(kind, format!("the store failed: {error}"))

@@ -10,4 +10,5 @@ mod sim;
 mod store;
 mod support;
 mod tidy;
+mod torture;
 mod transport;

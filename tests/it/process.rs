@@ -6,5 +6,5 @@ mod commands;
 mod crashes;
 mod ledger;
 mod outwards;
-mod running;
+pub(crate) mod running;
 mod shutdown;

@@ -5,6 +5,7 @@
 
 mod chaos;
 mod oauth;
+mod poison;
 pub(crate) mod receivers;
 mod recoveries;
 mod stories;

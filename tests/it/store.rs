@@ -5,6 +5,7 @@ mod accept;
 mod commit;
 mod control;
 mod deliveries;
+mod interrupted;
 mod lease;
 mod listing;
 mod opening;

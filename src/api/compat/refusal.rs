@@ -147,7 +147,11 @@ impl From<store::Error> for Refusal {
             ErrorKind::NotFound => Self::new(Code::NotFound, error.message),
             ErrorKind::Limit => Self::new(Code::InvalidParameter, error.message),
             ErrorKind::Overloaded => Self::new(Code::TooMany, BUSY),
-            ErrorKind::Conflict | ErrorKind::Full | ErrorKind::Failed | ErrorKind::Unusable => {
+            ErrorKind::Conflict
+            | ErrorKind::Full
+            | ErrorKind::Failed
+            | ErrorKind::Damaged
+            | ErrorKind::Unusable => {
                 note(&error);
                 Self::internal("the store is not available; repeat the request after Retry-After")
             }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
+use super::interrupt;
 use super::leases::Held;
 use super::writer::Turn;
-use crate::model::attempt::OutcomeClass;
 use crate::model::delivery::Lane;
 use crate::model::id::{AccountKey, DeliveryId, EventId, NumberKey, WebhookKey};
 use crate::model::time::Timestamp;
@@ -34,12 +34,10 @@ pub(super) fn claim(
     Ok((want.webhook, next_due(turn, want.webhook)?))
 }
 
-/// Ends the leases that have run out: what they held is due at `now`.
+/// Ends the leases that have run out: what they held was interrupted.
 fn run_out(turn: &mut Turn<'_>, now: Timestamp) -> rusqlite::Result<()> {
     while let Some((lane, held)) = turn.memory.leases.run_out(now) {
-        interrupt(turn.sql, held.delivery, now)?;
-        turn.memory.leases.note_waiting(lane);
-        turn.note_due(lane.webhook, now);
+        interrupt::in_this_run(turn, held.delivery, lane, now)?;
     }
     Ok(())
 }
@@ -166,26 +164,7 @@ pub(super) fn schedule(sql: &Connection) -> rusqlite::Result<BTreeMap<WebhookKey
     Ok(schedule)
 }
 
-/// A lease ended and nobody said what came of it. Whether the attempt was made
-/// is unknown, so it is noted as interrupted, which takes nothing from the
-/// schedule but lets the attempts' numbers grow.
-fn interrupt(sql: &Connection, delivery: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
-    sql.prepare_cached(
-        "INSERT INTO attempts (delivery, number, started_at, duration_ms, class, note, answer, next_at) \
-         SELECT id, attempts + 1, ?2, 0, ?3, \
-                'this attempt was due or under way when its lease ended; it may have arrived', x'', ?2 \
-         FROM deliveries WHERE id = ?1",
-    )?
-    .execute((delivery.0, now.ms(), OutcomeClass::Interrupted.code()))?;
-    sql.prepare_cached(
-        "UPDATE deliveries SET due_at = ?2, lease = 0, attempts = attempts + 1, \
-         attempts_before = attempts_before + 1 WHERE id = ?1",
-    )?
-    .execute((delivery.0, now.ms()))?;
-    Ok(())
-}
-
-/// Ends the leases of earlier runs: what they held is due at `now`.
+/// Ends the leases of earlier runs: what they held was interrupted.
 pub(super) fn void_leases(connection: &mut Connection, now: Timestamp) -> rusqlite::Result<()> {
     let sql = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let leased: Vec<i64> = sql
@@ -193,7 +172,7 @@ pub(super) fn void_leases(connection: &mut Connection, now: Timestamp) -> rusqli
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for id in &leased {
-        interrupt(&sql, DeliveryId(*id), now)?;
+        interrupt::at_start(&sql, DeliveryId(*id), now)?;
     }
     sql.commit()?;
     if !leased.is_empty() {

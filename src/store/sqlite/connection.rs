@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Mode;
+use super::damage::Damage;
 use crate::store::{Error, ErrorKind, Reply};
 
 /// The migrations in order; a store's `user_version` counts those applied.
@@ -63,6 +64,7 @@ pub(super) fn open_writer(path: &Path) -> Result<(Connection, File), Error> {
     // Before anything is set: preparing would change a file of somebody else's.
     check_ours(&connection, path)?;
     prepare(&connection, path)?;
+    look_over(&mut connection, path, LOOK_OVER)?;
     migrate(&mut connection, path)?;
     Ok((connection, lock))
 }
@@ -70,10 +72,7 @@ pub(super) fn open_writer(path: &Path) -> Result<(Connection, File), Error> {
 fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => not_ours(path),
-        Some(ErrorCode::DatabaseCorrupt) => unusable(format!(
-            "the store {} is damaged: {error}\nhint: keep a copy of the file and restore a backup",
-            path.display()
-        )),
+        Some(ErrorCode::DatabaseCorrupt) => damaged(path, error),
         _ => cannot("open the store", path, error),
     }
 }
@@ -83,6 +82,25 @@ fn cannot(do_what: &str, path: &Path, error: &dyn std::error::Error) -> Error {
         "cannot {do_what} {}: {error}\nhint: check that its directory exists and that this user may write there",
         path.display()
     ))
+}
+
+fn damaged(path: &Path, what: &dyn std::fmt::Display) -> Error {
+    unusable(format!(
+        "the store {} is damaged: {what}\nhint: keep a copy of its files and restore a backup",
+        path.display()
+    ))
+}
+
+/// An error of opening, told as such if it comes from damage.
+pub(super) fn refuse_damaged(path: &Path, error: Error) -> Error {
+    if error.kind == ErrorKind::Damaged {
+        return unusable(format!(
+            "{}\nhint: keep a copy of the files of {} and restore a backup",
+            error.message,
+            path.display()
+        ));
+    }
+    error
 }
 
 fn not_ours(path: &Path) -> Error {
@@ -206,6 +224,34 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// A start may spend this on looking for damage: enough for all of a store of
+/// some ten thousand events. `check` takes the time that a larger one needs, and
+/// damage that is met later ends the process.
+const LOOK_OVER: Duration = Duration::from_millis(100);
+
+/// Pages checked between two looks at the clock.
+const PAGES_PER_LOOK: i32 = 100;
+
+/// Refuses a store that is found damaged while there is time to look: first how
+/// its pages hang together, then whether the indexes say what the tables say.
+fn look_over(connection: &mut Connection, path: &Path, within: Duration) -> Result<(), Error> {
+    let started = Instant::now();
+    connection.progress_handler(PAGES_PER_LOOK, Some(move || started.elapsed() > within))?;
+    let found = ["quick_check", "integrity_check"].into_iter().try_for_each(|check| {
+        match connection.pragma_query_value(None, check, |row| row.get::<_, String>(0)) {
+            Ok(verdict) if verdict == "ok" => Ok(()),
+            Ok(verdict) => Err(damaged(path, &verdict)),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                tracing::debug!(check, "the store is too large to be looked over whole at a start");
+                Ok(())
+            }
+            Err(error) => Err(cannot_open(path, &error)),
+        }
+    });
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    found
+}
+
 /// What is wrong with a store file at rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
@@ -228,7 +274,7 @@ pub fn inspect(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
     let connection = open_to_read(path).map_err(unusable)?;
     // First, because in a damaged file anything may fail.
     let verdict: rusqlite::Result<String> =
-        connection.pragma_query_value(None, "quick_check", |row| row.get(0));
+        connection.pragma_query_value(None, "integrity_check", |row| row.get(0));
     if let Err(error) = &verdict
         && error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
     {
@@ -271,11 +317,13 @@ pub(super) struct Readers {
     mode: Mode,
     idle: Mutex<Vec<Connection>>,
     turns: Arc<Semaphore>,
+    damage: Damage,
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf, mode: Mode, size: usize) -> Self {
-        Self { path, mode, idle: Mutex::default(), turns: Arc::new(Semaphore::new(size)) }
+    /// So many; what one meets of `damage` is noted there.
+    pub(super) fn new(path: PathBuf, mode: Mode, size: usize, damage: Damage) -> Self {
+        Self { path, mode, idle: Mutex::default(), turns: Arc::new(Semaphore::new(size)), damage }
     }
 
     pub(super) fn run<T: Send + 'static>(
@@ -298,6 +346,10 @@ impl Readers {
     }
 
     fn query<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        self.damage.notice(self.ask(query))
+    }
+
+    fn ask<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match idle {
             Some(connection) => connection,
@@ -311,5 +363,40 @@ impl Readers {
         snapshot.finish()?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database of many pages, with damage in the middle of its table.
+    fn damaged(path: &Path) {
+        let sql = Connection::open(path).unwrap();
+        sql.execute_batch(
+            "CREATE TABLE many (n INTEGER PRIMARY KEY, text TEXT); \
+             WITH RECURSIVE count (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < 50000) \
+             INSERT INTO many SELECT n, 'forty letters or so for each of the rows' FROM count",
+        )
+        .unwrap();
+        drop(sql);
+        let mut file = std::fs::read(path).unwrap();
+        let middle = file.len() / 8192 * 4096;
+        file[middle..middle + 100].fill(0xa5);
+        std::fs::write(path, file).unwrap();
+    }
+
+    #[test]
+    fn a_start_looks_for_damage_as_long_as_it_may_and_no_longer() {
+        let path = std::env::temp_dir().join(format!("bellwether-look-over-{}.db", std::process::id()));
+        damaged(&path);
+        let mut sql = Connection::open(&path).unwrap();
+        let found = look_over(&mut sql, &path, Duration::from_mins(1)).unwrap_err();
+        assert!(found.kind == ErrorKind::Unusable && found.message.contains("is damaged"), "{found}");
+        look_over(&mut sql, &path, Duration::ZERO).expect("there was no time to find it");
+        let rows = sql.query_row("SELECT count(*) FROM many WHERE n < 100", [], |row| row.get(0));
+        assert_eq!(rows, Ok(99), "the connection goes on as before");
+        drop(sql);
+        std::fs::remove_file(&path).unwrap();
     }
 }

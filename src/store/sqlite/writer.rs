@@ -149,7 +149,7 @@ fn end(sql: Transaction<'_>, effects: &Effects, faults: &Faults) -> Result<Resul
 
 /// After these nobody knows what is on the disk.
 fn is_fatal(error: &Error) -> bool {
-    error.kind == ErrorKind::Failed
+    matches!(error.kind, ErrorKind::Failed | ErrorKind::Damaged)
 }
 
 /// Starts the writer.

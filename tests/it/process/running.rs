@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,6 +41,20 @@ pub(crate) fn binary() -> Command {
     command
 }
 
+/// `command`, run by `prefix`.
+pub(crate) fn within(prefix: &[&str], command: Command) -> Command {
+    let Some((program, arguments)) = prefix.split_first() else { return command };
+    let mut outer = Command::new(program);
+    outer.args(arguments).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}
+
 /// A configuration file for loopback.
 pub(crate) fn write_config(directory: &Path) -> PathBuf {
     let file = directory.join("bellwether.toml");
@@ -65,25 +79,34 @@ impl Running {
     /// Starts a server on the configuration in `directory` and waits until it
     /// serves.
     pub(crate) fn start(directory: &Path, variables: &[(&str, &str)]) -> Self {
-        let file = write_config(directory);
         let mut command = binary();
-        command.arg("serve").arg("--config").arg(file).envs(variables.iter().copied());
+        command.arg("serve").arg("--config").arg(write_config(directory)).envs(variables.iter().copied());
+        Self::spawn(&mut command).unwrap_or_else(|ended| panic!("it did not start: {ended:#?}"))
+    }
+
+    /// Runs a command that becomes a server, and waits until it serves; how it
+    /// ended and what it said, if it ended before.
+    pub(crate) fn spawn(command: &mut Command) -> Result<Self, (ExitStatus, String)> {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut seen = Vec::new();
-        let address = loop {
-            let Some(Ok(line)) = lines.next() else { panic!("it did not start: {seen:#?}") };
-            if let Some(address) = address_in(&line) {
-                break address;
+        // Receivers run on the same threads: they must not wait for this.
+        let address = tokio::task::block_in_place(|| {
+            for line in lines.by_ref().map_while(Result::ok) {
+                match address_in(&line) {
+                    Some(address) => return Some(address),
+                    None => seen.push(line),
+                }
             }
-            seen.push(line);
-        };
+            None
+        });
+        let Some(address) = address else { return Err((child.wait().unwrap(), seen.join("\n"))) };
         let log = Arc::new(Mutex::new(VecDeque::from(seen)));
         let kept = Arc::clone(&log);
         std::thread::spawn(move || {
             lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push_back(line));
         });
-        Self { child, base: format!("http://{address}"), log }
+        Ok(Self { child, base: format!("http://{address}"), log })
     }
 
     pub(crate) fn log(&self) -> String {

@@ -225,6 +225,10 @@ impl Receiver {
         self.receivers.scripts().get(&self.url).map(|script| script.arrivals.clone()).unwrap_or_default()
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.receivers.scripts().get(&self.url).map_or(0, |script| script.arrivals.len())
+    }
+
     pub(crate) fn limits_seen(&self) -> Vec<String> {
         self.arrivals().iter().filter(|arrival| arrival.confirmed).map(Arrival::limit).collect()
     }

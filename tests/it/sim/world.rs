@@ -47,6 +47,7 @@ pub(crate) struct Terms {
     pub(crate) max_in_flight: usize,
     pub(crate) per_webhook: usize,
     pub(crate) loaded: usize,
+    pub(crate) paused: bool,
     /// What the world's clock shows at first.
     pub(crate) epoch: Timestamp,
 }
@@ -60,6 +61,7 @@ impl Default for Terms {
             max_in_flight: 64,
             per_webhook: 8,
             loaded: 256,
+            paused: false,
             epoch: Timestamp::from_ms(EPOCH_MS),
         }
     }
@@ -164,6 +166,7 @@ impl World {
             events_kept: Duration::from_hours(30 * 24),
             body_timeout: Duration::from_secs(20),
             rules: Arc::new(Rules::default()),
+            paused: self.terms.paused,
             dispatch: dispatch::Options {
                 schedule: Schedule::seed(),
                 attempt_timeout: Duration::from_secs(10),
