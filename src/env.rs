@@ -128,32 +128,79 @@ pub enum Fault {
     Error,
 }
 
+/// A mechanism that a test may take away, to see that its checks notice: a
+/// check that stays green without what it checks is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weakness {
+    /// The store syncs at checkpoints only: a power cut loses commits.
+    SynchronousNormal,
+    /// What was seen before is taken for new.
+    NoDeduplication,
+    /// One resolution of a name is judged, the next one is dialled.
+    ResolveTwice,
+    /// A delivery is recorded as delivered before its request is sent.
+    RecordBeforeSending,
+    /// A settlement counts whoever holds the lease by now.
+    NoFencing,
+}
+
+impl Weakness {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 5] = [
+        Self::SynchronousNormal,
+        Self::NoDeduplication,
+        Self::ResolveTwice,
+        Self::RecordBeforeSending,
+        Self::NoFencing,
+    ];
+
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
 type Plan = dyn Fn(Point) -> Option<Fault> + Send + Sync;
 
 /// The faults planned by a test; none in production. A plan may also end the
 /// process by itself.
 #[derive(Clone)]
-pub struct Faults(Option<Arc<Plan>>);
+pub struct Faults {
+    plan: Option<Arc<Plan>>,
+    weaknesses: u8,
+}
 
 impl fmt::Debug for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Faults(planned)" } else { "Faults(none)" })
+        let planned = self.plan.is_some() || self.weaknesses != 0;
+        f.write_str(if planned { "Faults(planned)" } else { "Faults(none)" })
     }
 }
 
 impl Faults {
     /// Nothing breaks.
     pub fn none() -> Self {
-        Self(None)
+        Self { plan: None, weaknesses: 0 }
     }
 
     /// What breaks is what `plan` says when asked at each point.
     pub fn planned(plan: impl Fn(Point) -> Option<Fault> + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(plan)))
+        Self { plan: Some(Arc::new(plan)), weaknesses: 0 }
+    }
+
+    /// The same, with one mechanism less.
+    #[must_use]
+    pub fn weakened(self, weakness: Weakness) -> Self {
+        Self { weaknesses: self.weaknesses | weakness.bit(), ..self }
     }
 
     /// Whether `point` breaks now.
     pub fn at(&self, point: Point) -> Option<Fault> {
-        self.0.as_ref().and_then(|plan| plan(point))
+        self.plan.as_ref().and_then(|plan| plan(point))
+    }
+
+    /// Whether that mechanism is taken away: in debug builds only, so that a
+    /// release build has no way to be without it.
+    pub fn weakens(&self, weakness: Weakness) -> bool {
+        cfg!(debug_assertions) && self.weaknesses & weakness.bit() != 0
     }
 }

@@ -2,12 +2,14 @@
 //! `BELLWETHER_FAILPOINT` in debug builds, unknown in release ones.
 //!
 //! `after_commit=exit:3,after_answer=error`: the process ends at the third
-//! commit, and recording fails at every answer.
+//! commit, and recording fails at every answer. A bare word such as
+//! `no_fencing` takes a mechanism away, so that a test can show that it
+//! notices.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::problem::Problem;
-use crate::env::{Fault, Faults, Point};
+use crate::env::{Fault, Faults, Point, Weakness};
 
 /// The variable's name.
 pub(super) const VARIABLE: &str = "BELLWETHER_FAILPOINT";
@@ -55,16 +57,41 @@ impl Rule {
     }
 }
 
+/// The word that takes a mechanism away.
+fn word(weakness: Weakness) -> &'static str {
+    match weakness {
+        Weakness::SynchronousNormal => "synchronous_normal",
+        Weakness::NoDeduplication => "no_deduplication",
+        Weakness::ResolveTwice => "resolve_twice",
+        Weakness::RecordBeforeSending => "record_before_sending",
+        Weakness::NoFencing => "no_fencing",
+    }
+}
+
 /// The faults that `text` plans.
 pub(super) fn parse(text: &str) -> Result<Faults, Problem> {
-    let rules: Option<Vec<Rule>> = text.split(',').map(Rule::parse).collect();
-    let rules = rules.ok_or_else(|| {
-        Problem::new(
-            format!("{VARIABLE} is not a list of faults"),
-            "write POINT=ACTION[:N], POINT one of before_commit, after_commit, after_answer, before_settle, ACTION exit or error",
-        )
-    })?;
-    Ok(Faults::planned(move |point| {
+    let (mut rules, mut weaknesses) = (Vec::new(), Vec::new());
+    for part in text.split(',') {
+        match Weakness::ALL.into_iter().find(|weakness| word(*weakness) == part.trim()) {
+            Some(weakness) => weaknesses.push(weakness),
+            None => rules.push(Rule::parse(part).ok_or_else(no_plan)?),
+        }
+    }
+    Ok(weaknesses.into_iter().fold(planned(rules), Faults::weakened))
+}
+
+fn no_plan() -> Problem {
+    let words = Weakness::ALL.map(word).join(", ");
+    Problem::new(
+        format!("{VARIABLE} is not a list of faults"),
+        format!(
+            "write POINT=ACTION[:N], POINT one of before_commit, after_commit, after_answer, before_settle, ACTION exit or error; or one of {words}"
+        ),
+    )
+}
+
+fn planned(rules: Vec<Rule>) -> Faults {
+    Faults::planned(move |point| {
         // Every rule counts every visit, also behind one that applies.
         let applying: Vec<&Rule> = rules.iter().filter(|rule| rule.applies(point)).collect();
         if applying.iter().any(|rule| rule.exits) {
@@ -74,7 +101,7 @@ pub(super) fn parse(text: &str) -> Result<Faults, Problem> {
             std::process::exit(EXIT_CODE);
         }
         applying.first().map(|_| Fault::Error)
-    }))
+    })
 }
 
 #[cfg(test)]
@@ -91,11 +118,23 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_word_takes_a_mechanism_away_and_nothing_else() {
+        for weakness in Weakness::ALL {
+            let faults = parse(&format!("after_commit=error, {}", word(weakness))).unwrap();
+            let taken: Vec<_> = Weakness::ALL.into_iter().filter(|other| faults.weakens(*other)).collect();
+            assert_eq!(taken, [weakness]);
+            assert!(faults.at(Point::AfterCommit).is_some());
+        }
+    }
+
+    #[test]
     fn what_is_no_plan_is_refused() {
         for bad in [
             "",
             "exit",
             "after_lunch=exit",
+            "no_lunch",
+            "no_fencing=exit",
             "after_commit=explode",
             "after_commit=exit:0",
             "after_commit=exit:",

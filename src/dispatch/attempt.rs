@@ -1,5 +1,7 @@
 //! One attempt: look up the webhook, build, sign, send, judge, settle.
 
+mod weakened;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use bytes::Bytes;
 use super::oauth::Tokens;
 use super::target::{Authorize, Target, Targets};
 use super::{Means, Options};
-use crate::env::{Fault, Point};
+use crate::env::{Fault, Point, Weakness};
 use crate::model::attempt::{ANSWER_KEPT_BYTES, Attempt, Outcome, OutcomeClass};
 use crate::model::delivery::DeliveryState;
 use crate::model::id::WebhookKey;
@@ -96,6 +98,9 @@ impl Attempter {
     }
 
     async fn send_and_settle(&self, claimed: &Claimed, target: &Target) -> Ended {
+        if self.means.env.faults.weakens(Weakness::RecordBeforeSending) {
+            return self.record_before_sending(claimed, target).await;
+        }
         let started_at = self.now();
         let started = tokio::time::Instant::now();
         let outcome = self.send(claimed, target, started_at).await;

@@ -211,6 +211,7 @@ fn settings(config: &Config, own: SocketAddr) -> Settings {
 fn transport(config: &Config, settings: &Settings, env: &Env) -> Result<HttpTransport, ProcessError> {
     let wrong = |error: &dyn std::fmt::Display| ProcessError::Transport(error.to_string());
     let resolver = Resolver::new(&config.delivery.dns_servers).map_err(|error| wrong(&error))?;
+    let resolver = resolver.with_faults(env.faults.clone());
     let tls = tls::client_config(config.delivery.ca_file.as_deref(), env.clock.clone())
         .map_err(|error| wrong(&error))?;
     Ok(HttpTransport::new(Arc::clone(&settings.rules), resolver, tls, http::Limits::default()))

@@ -26,6 +26,7 @@ mod retire;
 mod routes;
 mod rows;
 mod settle;
+mod weakened;
 mod webhooks;
 mod writer;
 
@@ -85,6 +86,7 @@ pub struct Sqlite {
     lookups: Arc<Readers>,
     /// For what may look at many rows: counts and health.
     surveys: Arc<Readers>,
+    faults: Faults,
 }
 
 impl Sqlite {
@@ -100,12 +102,13 @@ impl Sqlite {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let (mut connection, lock) = connection::open_writer(&options.path)?;
+        weakened::connection(&faults, &connection)?;
         claim::void_leases(&mut connection, now)?;
         let pool = |size| Arc::new(Readers::new(options.path.clone(), options.mode, size));
         let (readers, lookups, surveys) = (pool(READERS), pool(LOOKUPS), pool(SURVEYS));
-        let state = State::new(connection, lock, handover, faults, metrics, options.lease_ms)?;
+        let state = State::new(connection, lock, handover, faults.clone(), metrics, options.lease_ms)?;
         let writer = writer::start(state, options.queue, options.mode)?;
-        Ok(Self { writer, readers, lookups, surveys })
+        Ok(Self { writer, readers, lookups, surveys, faults })
     }
 
     /// Becomes true when the writer has ended on an error it can't survive; the
@@ -168,7 +171,7 @@ impl Sqlite {
 
 impl Queue for Sqlite {
     fn accept(&self, batch: Batch) -> Reply<Receipt> {
-        self.accept_batch(batch)
+        self.accept_batch(weakened::batch(&self.faults, batch))
     }
 
     fn publish(&self, publication: Publication) -> Reply<Published> {
@@ -180,7 +183,11 @@ impl Queue for Sqlite {
     }
 
     fn settle(&self, settlement: Settlement) -> Reply<Settled> {
-        self.write(move |turn| settle::settle(turn, &settlement))
+        let faults = self.faults.clone();
+        self.write(move |turn| {
+            let settlement = weakened::settlement(&faults, turn, settlement)?;
+            settle::settle(turn, &settlement)
+        })
     }
 
     fn release(&self, leases: Vec<(DeliveryId, Lease)>, now: Timestamp) -> Reply<()> {

@@ -22,6 +22,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::Name;
 use hickory_resolver::{TokioResolver, system_conf};
 
+use crate::env::{Faults, Weakness};
 use crate::policy::address::{self, Refusal, Rules, Target};
 
 /// How long a resolution may take, retries and both address families included.
@@ -63,7 +64,10 @@ pub struct NoNameServers(#[from] hickory_resolver::net::NetError);
 
 /// Resolves names. Cheap to clone; clones share the cache.
 #[derive(Clone)]
-pub struct Resolver(TokioResolver);
+pub struct Resolver {
+    names: TokioResolver,
+    faults: Faults,
+}
 
 impl Resolver {
     /// A resolver that asks these name servers over UDP, and TCP for long
@@ -78,7 +82,13 @@ impl Resolver {
         let config = ResolverConfig::from_name_servers(servers);
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         set(builder.options_mut());
-        Ok(Self(builder.build()?))
+        Ok(Self { names: builder.build()?, faults: Faults::none() })
+    }
+
+    /// The same, under a test's faults.
+    #[must_use]
+    pub fn with_faults(self, faults: Faults) -> Self {
+        Self { faults, ..self }
     }
 
     /// Where to dial for `target`: one to [`MOST_ADDRESSES`] addresses, in
@@ -95,6 +105,9 @@ impl Resolver {
                 return Err(refusal.into());
             }
         }
+        if target.literal().is_none() && self.faults.weakens(Weakness::ResolveTwice) {
+            found = self.look_up(target.url.host_str().unwrap_or_default()).await?;
+        }
         found.truncate(MOST_ADDRESSES);
         Ok(found.into_iter().map(|ip| SocketAddr::new(ip, target.port)).collect())
     }
@@ -103,7 +116,7 @@ impl Resolver {
     async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
         // The final dot says that the name is complete: no search list.
         let name = Name::from_ascii(format!("{name}.")).map_err(|_| ResolveError::NoAddress)?;
-        let answer = tokio::time::timeout(BUDGET, self.0.lookup_ip(name)).await;
+        let answer = tokio::time::timeout(BUDGET, self.names.lookup_ip(name)).await;
         let answer = answer.map_err(|_| ResolveError::Slow)?.map_err(|error| {
             let slow = matches!(error, hickory_resolver::net::NetError::Timeout);
             if slow { ResolveError::Slow } else { ResolveError::NoAddress }
