@@ -26,6 +26,7 @@ mod retire;
 mod routes;
 mod rows;
 mod settle;
+mod stepped;
 mod weakened;
 mod webhooks;
 mod writer;
@@ -104,6 +105,7 @@ impl Sqlite {
         let (mut connection, lock) = connection::open_writer(&options.path)?;
         weakened::connection(&faults, &connection)?;
         claim::void_leases(&mut connection, now)?;
+        stepped::bring_back(&connection, now)?;
         let pool = |size| Arc::new(Readers::new(options.path.clone(), options.mode, size));
         let (readers, lookups, surveys) = (pool(READERS), pool(LOOKUPS), pool(SURVEYS));
         let state = State::new(connection, lock, handover, faults.clone(), metrics, options.lease_ms)?;

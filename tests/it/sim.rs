@@ -4,7 +4,10 @@
 //! repeats; invariants are checked at every arrival and at the end.
 
 mod chaos;
+mod clocks;
+
 mod oauth;
+mod oracle;
 pub(crate) mod receivers;
 mod recoveries;
 mod stories;
