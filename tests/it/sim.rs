@@ -5,6 +5,7 @@
 
 mod chaos;
 mod clocks;
+mod controls;
 
 mod oauth;
 mod oracle;

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use bellwether::env::{Faults, Weakness};
 use bellwether::policy::address::Refusal;
 use bellwether::transport::resolve::{MOST_ADDRESSES, ResolveError};
 
@@ -119,6 +120,33 @@ async fn a_name_that_is_rebound_between_attempts_is_judged_anew() {
     assert_eq!(post(&transport, &url, AMPLE).await.class, OutcomeClass::Success);
     assert_eq!(post(&transport, &url, AMPLE).await.class, OutcomeClass::ForbiddenAddress);
     assert_eq!(server.connections(), 1);
+}
+
+/// A name that answers with an allowed address first and with a forbidden one,
+/// where something listens, from then on: how often it was connected to there.
+async fn connections_after_rebinding(faults: Faults) -> usize {
+    let inside = Hostile::answers_at("127.0.0.2", ok("secret")).await;
+    let dns = NameServer::answers(|_, question| {
+        Reply::Addresses(ips(&[if question == 0 { "127.0.0.1" } else { "127.0.0.2" }]), 0)
+    })
+    .await;
+    let rules = Rules { allow_networks: vec!["127.0.0.1/32".parse().unwrap()], ..loopback() };
+    let rules = Rules { allow_ports: vec![inside.at.port()], ..rules };
+    let resolver = Resolver::new(&[dns.at]).unwrap().with_faults(faults);
+    let tls = tls::client_config(None, Clock::system()).unwrap();
+    let transport = HttpTransport::new(Arc::new(rules), resolver, tls, Limits::default());
+    for _ in 0..3 {
+        // Nothing listens where it may go.
+        let _ = post(&transport, &named("rebound.example.com", &inside), AMPLE).await;
+    }
+    inside.connections()
+}
+
+#[tokio::test]
+async fn fault_66_what_is_dialled_is_what_was_judged_and_resolving_twice_is_noticed() {
+    assert_eq!(connections_after_rebinding(Faults::none()).await, 0);
+    let weakened = Faults::none().weakened(Weakness::ResolveTwice);
+    assert!(connections_after_rebinding(weakened).await > 0, "this test would not notice");
 }
 
 #[tokio::test]
