@@ -6,6 +6,7 @@
 mod chaos;
 mod clocks;
 mod controls;
+mod herds;
 
 mod oauth;
 mod oracle;
