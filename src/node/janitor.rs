@@ -104,6 +104,7 @@ impl Janitor {
     /// One step of retention; says where the next begins.
     async fn retire(&self, after: Position, now: Timestamp) -> Option<Position> {
         let retention = Retention {
+            now,
             events_before: now.minus(self.events_kept),
             after,
             keys_before: now.minus(KEYS_KEPT),

@@ -13,6 +13,7 @@ mod oracle;
 pub(crate) mod receivers;
 mod recoveries;
 mod stories;
+mod threads;
 pub(crate) mod world;
 
 pub(crate) use world::simulate;

@@ -15,10 +15,6 @@ use super::world::{ACCOUNT, World};
 /// What is wrong, beginning with the invariant's name.
 pub(super) type Verdict = Result<(), String>;
 
-/// The waits of the schedule, from the end of an attempt to the next.
-const WAITS: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(30), Duration::from_secs(90)];
-
 /// Instants are kept in milliseconds.
 const ROUNDED: Duration = Duration::from_millis(2);
 
@@ -126,15 +122,15 @@ impl Oracle {
 
     /// The wait that is certain between two attempts of a delivery.
     fn wait_after(&self, world: &World, before: &Arrival, after: &Arrival) -> Duration {
-        let lane = &self.lanes[&(before.url.clone(), before.number())];
+        let (lane, waits) = (&self.lanes[&(before.url.clone(), before.number())], world.terms.waits);
         let Some(first) = lane.iter().find(|arrival| arrival.sequence == before.sequence) else {
-            return WAITS[0];
+            return waits[0];
         };
         let struck = self.faults.lock().unwrap().iter().any(|at| (first.at..=after.at).contains(at));
         let disturbed = struck || world.interrupted(first.nth, after.nth);
         let made = usize::try_from(before.attempt).unwrap();
         let follows = first.attempt == 1 && after.attempt == before.attempt + 1;
-        if follows && !disturbed { WAITS.get(made - 1).copied().unwrap_or(WAITS[3]) } else { WAITS[0] }
+        waits[if follows && !disturbed { (made - 1).min(3) } else { 0 }]
     }
 
     /// DUP: what was confirmed comes again only if a crash, a pause or a fault hid

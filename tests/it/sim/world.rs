@@ -50,6 +50,10 @@ pub(crate) struct Terms {
     pub(crate) loaded: usize,
     /// What the world's clock shows at first.
     pub(crate) epoch: Timestamp,
+    /// The waits between attempts.
+    pub(crate) waits: [Duration; 4],
+    /// Where the store's writer runs.
+    pub(crate) mode: Mode,
 }
 
 impl Default for Terms {
@@ -62,6 +66,8 @@ impl Default for Terms {
             per_webhook: 8,
             loaded: 256,
             epoch: Timestamp::from_ms(EPOCH_MS),
+            waits: [1, 10, 30, 90].map(Duration::from_secs),
+            mode: Mode::Inline,
         }
     }
 }
@@ -81,8 +87,10 @@ pub(crate) fn simulate_with<F: Future>(terms: Terms, story: impl FnOnce(World) -
 
 /// Runs a story in a world in which nothing is registered.
 pub(crate) fn simulate_unregistered<F: Future>(terms: Terms, story: impl FnOnce(World) -> F) -> F::Output {
+    // A writer in a thread of its own lives in real time.
+    let paused = terms.mode == Mode::Inline;
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(paused).build().unwrap();
     runtime.block_on(async {
         let mut world = World::new(terms);
         world.start().await;
@@ -140,7 +148,7 @@ impl World {
         let faults = self.faults_of_a_life();
         let handover = Arc::new(Handover::new(self.terms.loaded, 2 * self.terms.per_webhook));
         self.handover = Some(Arc::clone(&handover));
-        let options = Options { path: self.path(), lease_ms: 70_000, queue: 1_000, mode: Mode::Inline };
+        let options = Options { path: self.path(), lease_ms: 70_000, queue: 1_000, mode: self.terms.mode };
         let metrics = Metrics::new();
         let opened = loop {
             let now = self.env.clock.now();
@@ -189,7 +197,7 @@ impl World {
             body_timeout: Duration::from_secs(20),
             rules: Arc::new(Rules::default()),
             dispatch: dispatch::Options {
-                schedule: Schedule::seed(),
+                schedule: Schedule::new(self.terms.waits.to_vec()),
                 attempt_timeout: Duration::from_secs(10),
                 max_in_flight: self.terms.max_in_flight,
                 max_in_flight_per_webhook: self.terms.per_webhook,
