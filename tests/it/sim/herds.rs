@@ -72,7 +72,7 @@ fn last_after(receiver: &Receiver, since: Instant) -> Duration {
 
 #[test]
 fn fault_75_an_account_with_a_long_backlog_to_a_hung_webhook_is_noticed_by_no_other() {
-    let backlog = if long() { 20_000 } else { 3_000 };
+    let backlog = if long() { 100_000 } else { 3_000 };
     simulate_with(terms(), |mut world| async move {
         let account = format!("/v1/accounts/{NOISY}");
         world.call("PUT", &account, json!({"name": "Noisy", "chatApps": true})).await;
