@@ -1,15 +1,17 @@
 //! The world outside: time, chance and, in tests, faults. A node learns them
 //! from here alone, so a simulation that owns this module's values owns the run.
 
+mod clock;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use uuid::Uuid;
 
-use crate::model::time::Timestamp;
+pub use clock::Clock;
 
 /// Everything a node takes from its surroundings.
 #[derive(Clone)]
@@ -27,43 +29,6 @@ impl Env {
     pub fn real() -> Self {
         Self { clock: Clock::system(), entropy: Entropy::from_system(), faults: Faults::none() }
     }
-}
-
-/// The wall clock. The virtual one follows tokio's, so that pausing tokio's
-/// time pauses this one too.
-#[derive(Clone)]
-pub struct Clock(Source);
-
-#[derive(Clone)]
-enum Source {
-    System,
-    Virtual { epoch: Timestamp, started: tokio::time::Instant },
-}
-
-impl Clock {
-    /// The system's clock.
-    pub fn system() -> Self {
-        Self(Source::System)
-    }
-
-    /// A clock that shows `epoch` now and runs as tokio's does.
-    pub fn virtual_from(epoch: Timestamp) -> Self {
-        Self(Source::Virtual { epoch, started: tokio::time::Instant::now() })
-    }
-
-    /// The time now.
-    pub fn now(&self) -> Timestamp {
-        match &self.0 {
-            Source::System => Timestamp::from_ms(system_ms()),
-            Source::Virtual { epoch, started } => epoch.plus(started.elapsed()),
-        }
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
-fn system_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Chance: one generator for production (seeded by the system) and simulation
@@ -160,18 +125,20 @@ impl Weakness {
 }
 
 type Plan = dyn Fn(Point) -> Option<Fault> + Send + Sync;
+type Stalls = dyn Fn() -> Option<Duration> + Send + Sync;
 
 /// The faults planned by a test; none in production. A plan may also end the
 /// process by itself.
 #[derive(Clone)]
 pub struct Faults {
     plan: Option<Arc<Plan>>,
+    stalls: Option<Arc<Stalls>>,
     weaknesses: u8,
 }
 
 impl fmt::Debug for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let planned = self.plan.is_some() || self.weaknesses != 0;
+        let planned = self.plan.is_some() || self.stalls.is_some() || self.weaknesses != 0;
         f.write_str(if planned { "Faults(planned)" } else { "Faults(none)" })
     }
 }
@@ -179,12 +146,19 @@ impl fmt::Debug for Faults {
 impl Faults {
     /// Nothing breaks.
     pub fn none() -> Self {
-        Self { plan: None, weaknesses: 0 }
+        Self { plan: None, stalls: None, weaknesses: 0 }
     }
 
     /// What breaks is what `plan` says when asked at each point.
     pub fn planned(plan: impl Fn(Point) -> Option<Fault> + Send + Sync + 'static) -> Self {
-        Self { plan: Some(Arc::new(plan)), weaknesses: 0 }
+        Self { plan: Some(Arc::new(plan)), ..Self::none() }
+    }
+
+    /// The same, with a disk that takes its time: `stalls` is asked before each
+    /// group of writes, and says for how long the simulation's writer waits.
+    #[must_use]
+    pub fn stalling(self, stalls: impl Fn() -> Option<Duration> + Send + Sync + 'static) -> Self {
+        Self { stalls: Some(Arc::new(stalls)), ..self }
     }
 
     /// The same, with one mechanism less.
@@ -196,6 +170,11 @@ impl Faults {
     /// Whether `point` breaks now.
     pub fn at(&self, point: Point) -> Option<Fault> {
         self.plan.as_ref().and_then(|plan| plan(point))
+    }
+
+    /// For how long the next group of writes waits, if it does.
+    pub fn stall(&self) -> Option<Duration> {
+        self.stalls.as_ref().and_then(|stalls| stalls())
     }
 
     /// Whether that mechanism is taken away: in debug builds only, so that a

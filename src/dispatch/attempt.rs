@@ -167,7 +167,7 @@ impl Attempter {
             };
             let request = Request {
                 url: target.url.clone(),
-                headers: headers(claimed, target, now, authorization),
+                headers: headers(claimed, target, now, self.means.env.clock.wall(), authorization),
                 body: Bytes::copy_from_slice(&claimed.body),
                 deadline: self.options.attempt_timeout,
             };
@@ -183,22 +183,24 @@ impl Attempter {
     }
 }
 
-/// The headers of a delivery (contract.md 5.8).
+/// The headers of a delivery (contract.md 5.8). Receivers hold `wall` against
+/// their own clocks.
 fn headers(
     claimed: &Claimed,
     target: &Target,
     now: Timestamp,
+    wall: Timestamp,
     authorization: Option<HeaderValue>,
 ) -> Vec<(HeaderName, HeaderValue)> {
     let id = claimed.event.to_string();
-    let signature = sign_webhook(&target.keys(now), &id, now, &claimed.body);
+    let signature = sign_webhook(&target.keys(now), &id, wall, &claimed.body);
     let text =
         |value: String| HeaderValue::try_from(value).expect("digits, UUIDs and base64 are header values");
     let mut headers = vec![
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (USER_AGENT, HeaderValue::from_static(AGENT)),
         (HeaderName::from_static("webhook-id"), text(id)),
-        (HeaderName::from_static("webhook-timestamp"), text(now.seconds().to_string())),
+        (HeaderName::from_static("webhook-timestamp"), text(wall.seconds().to_string())),
         (HeaderName::from_static("webhook-signature"), text(signature)),
         (HeaderName::from_static("bellwether-attempt"), text((claimed.attempts + 1).to_string())),
         (HeaderName::from_static("bellwether-sequence"), text(claimed.sequence.to_string())),

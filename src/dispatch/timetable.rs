@@ -3,8 +3,9 @@
 //!
 //! A webhook that is due and finds no place waits here: for a place of its own,
 //! or, if it has some left, in line for any. Each place that gets free wakes
-//! the one who waited longest, and what is new does not overtake the line
-//! ([`Handover::reserve_new`]): so nobody is passed over for ever.
+//! the one who waited longest; places that get free at once are shared by as
+//! many; and what is new does not overtake the line ([`Handover::reserve_new`]):
+//! so nobody is passed over.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -67,10 +68,10 @@ impl Timetable {
         self.by_time.first().map(|(at, ..)| *at)
     }
 
-    /// Takes out up to `limit` webhooks that are due by `now`, with their room;
-    /// those without wait for [`Timetable::freed`].
+    /// Takes out up to `limit` webhooks that are due by `now`, each with its share
+    /// of the free places; those without wait for [`Timetable::freed`].
     pub(super) fn due(&mut self, now: Timestamp, limit: usize) -> Vec<Want> {
-        let mut wants = Vec::new();
+        let mut wants: Vec<(Want, bool)> = Vec::new();
         while wants.len() < limit
             && let Some(&(at, order, webhook)) = self.by_time.first()
             && at <= now
@@ -78,26 +79,39 @@ impl Timetable {
             self.by_time.remove(&(at, order, webhook));
             self.at.remove(&webhook);
             let called = self.called.remove(&webhook);
-            let room = self.handover.room(webhook);
-            if room.own == 0 {
+            let room = self.handover.room(webhook).own;
+            if room == 0 {
                 self.crowded.insert(webhook);
                 self.handover.set_waiting(webhook, true);
-            } else if room.all == 0 {
-                self.stand_in_line(webhook, called);
             } else {
-                wants.push(Want { webhook, room: room.own.min(room.all) });
+                wants.push((Want { webhook, room }, called));
             }
         }
-        wants
+        // Places got free for those who were called: nobody takes them first, and
+        // none of them all.
+        wants.sort_by_key(|(_, called)| !called);
+        let free = self.handover.free_places();
+        self.stand_in_line(wants.split_off(wants.len().min(free)));
+        let share = (free / wants.len().max(1)).max(1);
+        wants.into_iter().map(|(want, _)| Want { room: want.room.min(share), ..want }).collect()
     }
 
-    fn stand_in_line(&mut self, webhook: WebhookKey, first: bool) {
-        self.in_line.insert(webhook);
-        if first {
+    /// At the end, or, if they were there already and called in vain, in front.
+    fn stand_in_line(&mut self, wants: Vec<(Want, bool)>) {
+        let (called, others): (Vec<_>, Vec<_>) = wants.into_iter().partition(|(_, called)| *called);
+        for (Want { webhook, .. }, _) in called.into_iter().rev() {
+            self.in_line.insert(webhook);
             self.line.push_front(webhook);
-        } else {
-            self.line.push_back(webhook);
         }
+        for (want, _) in others {
+            self.stand_at_the_end(want.webhook);
+        }
+        self.handover.set_anyone_waits(!self.line.is_empty());
+    }
+
+    fn stand_at_the_end(&mut self, webhook: WebhookKey) {
+        self.in_line.insert(webhook);
+        self.line.push_back(webhook);
         self.handover.set_anyone_waits(true);
     }
 
@@ -105,7 +119,7 @@ impl Timetable {
     pub(super) fn freed(&mut self, webhook: WebhookKey, now: Timestamp) {
         if self.crowded.remove(&webhook) {
             self.handover.set_waiting(webhook, false);
-            self.stand_in_line(webhook, false);
+            self.stand_at_the_end(webhook);
         }
         self.call(1, now);
     }
@@ -204,6 +218,47 @@ mod tests {
         assert_eq!(due(&mut table, 20), [(5, 1)], "which turns out to have nothing");
         table.claimed(at(20));
         assert_eq!(due(&mut table, 20), [(1, 1)]);
+    }
+
+    #[test]
+    fn places_that_get_free_at_once_are_shared_by_those_who_waited_in_their_order() {
+        let (mut table, handover) = table(4, 4);
+        (0..4).for_each(|_| assert!(handover.reserve(WebhookKey(7))));
+        for key in [5, 1, 3, 2, 8] {
+            table.note(WebhookKey(key), at(10));
+        }
+        assert_eq!(due(&mut table, 10), []);
+        for _ in 0..4 {
+            handover.free(WebhookKey(7));
+            table.freed(WebhookKey(7), at(20));
+        }
+        table.note(WebhookKey(9), at(15));
+        assert_eq!(due(&mut table, 20), [(5, 1), (1, 1), (3, 1), (2, 1)], "one each, and no latecomer");
+        (0..4).for_each(|_| assert!(handover.reserve(WebhookKey(7))));
+        for expected in [8, 9] {
+            handover.free(WebhookKey(7));
+            table.freed(WebhookKey(7), at(30));
+            assert_eq!(due(&mut table, 30), [(expected, 1)]);
+            assert!(handover.reserve(WebhookKey(7)));
+        }
+    }
+
+    #[test]
+    fn those_who_were_called_in_vain_keep_their_order() {
+        let (mut table, handover) = table(2, 2);
+        (0..2).for_each(|_| assert!(handover.reserve(WebhookKey(7))));
+        for key in [5, 1, 3] {
+            table.note(WebhookKey(key), at(10));
+        }
+        assert_eq!(due(&mut table, 10), []);
+        (0..2).for_each(|_| table.freed(WebhookKey(7), at(20)));
+        assert_eq!(due(&mut table, 20), [], "the places were taken meanwhile");
+        for expected in [5, 1, 3] {
+            handover.free(WebhookKey(7));
+            table.freed(WebhookKey(7), at(30));
+            assert_eq!(due(&mut table, 30), [(expected, 1)]);
+            assert!(handover.reserve(WebhookKey(7)));
+        }
     }
 
     #[test]

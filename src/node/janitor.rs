@@ -12,6 +12,7 @@ use super::Phase;
 use crate::env::Clock;
 use crate::intake::Intake;
 use crate::model::id::Position;
+use crate::model::time::Timestamp;
 use crate::store::queue::Retention;
 use crate::store::{Error, Store};
 
@@ -36,6 +37,10 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Without an errand.
 const ROUND: Duration = Duration::from_hours(1);
 
+/// The first retention comes so long after the start: a machine that boots with
+/// a wrong clock has it set by then.
+const FIRST_ROUND: Duration = Duration::from_mins(10);
+
 /// The one who tidies up.
 pub(super) struct Janitor {
     pub(super) intake: Arc<Intake>,
@@ -48,13 +53,14 @@ pub(super) struct Janitor {
 
 impl Janitor {
     pub(super) async fn run(self, mut phase: watch::Receiver<Phase>) {
+        let age = Age { began: self.clock.now(), running: Instant::now() };
         // Where the retention under way goes on; `None`: it rests until `next_round`.
-        let mut retiring: Option<Position> = Some(0);
-        let mut next_round = Instant::now() + ROUND;
+        let mut retiring: Option<Position> = None;
+        let mut next_round = Instant::now() + FIRST_ROUND;
         while *phase.borrow_and_update() == Phase::Running {
             let busy = self.errands().await;
             if let Some(after) = retiring {
-                retiring = self.retire(after).await;
+                retiring = self.retire(after, age.now(&self.clock)).await;
             } else if Instant::now() >= next_round {
                 (retiring, next_round) = (Some(0), Instant::now() + ROUND);
             }
@@ -96,9 +102,9 @@ impl Janitor {
     }
 
     /// One step of retention; says where the next begins.
-    async fn retire(&self, after: Position) -> Option<Position> {
-        let now = self.clock.now();
+    async fn retire(&self, after: Position, now: Timestamp) -> Option<Position> {
         let retention = Retention {
+            now,
             events_before: now.minus(self.events_kept),
             after,
             keys_before: now.minus(KEYS_KEPT),
@@ -108,6 +114,20 @@ impl Janitor {
             tracing::warn!(%error, "retention failed; the next round tries again");
             None
         })
+    }
+}
+
+/// How old things are. What is removed is gone, so a clock that leaps must not
+/// remove anything: only what is old by the wall clock and by the time that has
+/// passed since the start counts as old.
+struct Age {
+    began: Timestamp,
+    running: Instant,
+}
+
+impl Age {
+    fn now(&self, clock: &Clock) -> Timestamp {
+        self.began.plus(self.running.elapsed()).min(clock.wall())
     }
 }
 

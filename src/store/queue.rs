@@ -224,6 +224,9 @@ pub struct Waiting {
 /// What is old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
+    /// What it is by now: what was accepted after this was so under a clock that
+    /// was ahead.
+    pub now: Timestamp,
     /// Events accepted before this, with nothing pending, go.
     pub events_before: Timestamp,
     /// Events behind this position: where the last step ended.

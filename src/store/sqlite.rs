@@ -29,6 +29,7 @@ mod retire;
 mod routes;
 mod rows;
 mod settle;
+mod stepped;
 mod tail;
 mod weakened;
 mod webhooks;
@@ -111,6 +112,7 @@ impl Sqlite {
         weakened::connection(&faults, &connection)?;
         let refuse = |error| connection::refuse_damaged(&options.path, error);
         claim::void_leases(&mut connection, now).map_err(|error| refuse(error.into()))?;
+        stepped::bring_back(&connection, now).map_err(|error| refuse(error.into()))?;
         let damage = Damage::default();
         let pool = |size| Arc::new(Readers::new(options.path.clone(), options.mode, size, damage.clone()));
         let (readers, lookups, surveys) = (pool(READERS), pool(LOOKUPS), pool(SURVEYS));

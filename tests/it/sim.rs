@@ -4,11 +4,17 @@
 //! repeats; invariants are checked at every arrival and at the end.
 
 mod chaos;
+mod clocks;
+mod controls;
+mod herds;
+
 mod oauth;
+mod oracle;
 mod poison;
 pub(crate) mod receivers;
 mod recoveries;
 mod stories;
+mod threads;
 pub(crate) mod world;
 
 pub(crate) use world::simulate;

@@ -5,36 +5,47 @@ use crate::model::delivery::DeliveryState;
 use crate::model::id::{DELIVERIES_PER_EVENT, NumberKey, Position};
 use crate::store::queue::Retention;
 
+/// Events that a step looks at, for each that it may remove.
+const LOOKS: usize = 10;
+
 /// One step over events behind `retention.after`, and over the rest; says where
 /// the next step begins. An event with something pending stays.
 pub(super) fn retire(turn: &mut Turn<'_>, retention: Retention) -> rusqlite::Result<Option<Position>> {
     // Keys age in their table only.
     turn.memory.tail.fold(turn.sql)?;
-    let old = old_events(turn, retention)?;
+    let (old, next) = old_events(turn, retention)?;
     for &position in &old {
         retire_event(turn, position)?;
     }
     let rest = retire_rest(turn, retention)?;
-    let next = old.last().copied();
-    let more = old.len() == retention.step || rest;
-    Ok(more.then(|| next.unwrap_or(retention.after)))
+    let last = old.last().copied().unwrap_or(retention.after);
+    Ok(next.or(rest.then_some(last)))
 }
 
-fn old_events(turn: &Turn<'_>, retention: Retention) -> rusqlite::Result<Vec<Position>> {
+/// What is old; where to go on, if the step was full.
+fn old_events(turn: &Turn<'_>, retention: Retention) -> rusqlite::Result<(Vec<Position>, Option<Position>)> {
     let mut select = turn
         .sql
         .prepare_cached("SELECT position, accepted_at FROM events WHERE position > ?1 ORDER BY position")?;
     let mut rows = select.query([retention.after])?;
     let mut old = Vec::new();
+    let mut looks = retention.step.saturating_mul(LOOKS);
     while let Some(row) = rows.next()? {
-        let accepted_at: i64 = row.get(1)?;
+        let (position, accepted_at): (Position, i64) = (row.get(0)?, row.get(1)?);
+        let from_ahead = accepted_at > retention.now.ms();
         // Positions are in the order of acceptance: behind a young one all are.
-        if accepted_at >= retention.events_before.ms() || old.len() == retention.step {
-            break;
+        if accepted_at >= retention.events_before.ms() && !from_ahead {
+            return Ok((old, None));
         }
-        old.push(row.get(0)?);
+        if !from_ahead {
+            old.push(position);
+        }
+        looks -= 1;
+        if looks == 0 || old.len() == retention.step {
+            return Ok((old, Some(position)));
+        }
     }
-    Ok(old)
+    Ok((old, None))
 }
 
 fn retire_event(turn: &mut Turn<'_>, position: Position) -> rusqlite::Result<()> {

@@ -193,6 +193,9 @@ fn write_in_thread(
 
 async fn write_in_task(mut state: State, mut waiting: mpsc::Receiver<Job>, report: watch::Sender<bool>) {
     while let Some(first) = waiting.recv().await {
+        if let Some(stall) = state.faults.stall() {
+            tokio::time::sleep(stall).await;
+        }
         if state.commit(gather(first, &mut waiting)).is_err() {
             report.send_replace(true);
             return;

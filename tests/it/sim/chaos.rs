@@ -1,17 +1,22 @@
-//! Chaos by seed: notifications repeated and re-cut, receivers that fail in
-//! every way, commits that fail or succeed unsaid, crashes at any await. The
-//! invariants are those of an outside observer who keeps a ledger.
+//! Chaos by seed. First everything breaks: notifications repeated and re-cut,
+//! receivers that refuse, reset, hang or answer anything, commits that fail or
+//! succeed unsaid, a disk that stalls, crashes at any await, a process that
+//! stands still, a wall clock that leaps. Then all heals, and everything must
+//! come to an end. The oracle looks after every step.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bellwether::env::{Entropy, Fault, Faults};
+use bellwether::env::{Entropy, Fault, Faults, Weakness};
 use bellwether::model::attempt::OutcomeClass;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use super::receivers::{Answer, Arrival, Receivers};
+use super::oracle::{Oracle, Verdict, limit_of};
+use super::receivers::{Answer, Receivers};
 use super::world::{
     ACCOUNT, EPOCH_MS, Terms, WABA, World, notification, post_signed, simulate_with, upgrade,
 };
@@ -19,30 +24,48 @@ use super::world::{
 /// How many seeds `./test` runs; `SIM_SEEDS` asks for more.
 const SEEDS: u64 = 200;
 
-/// Changes that Meta says happened, per run.
+/// Things that happen, per run.
 const STEPS: u64 = 40;
 const NUMBERS: u64 = 6;
+
+/// Once all has healed, everything has gone out by then: the longest wait with
+/// its jitter, a lease that nobody settled, and what stood behind them.
+const DRAINED_WITHIN: Duration = Duration::from_mins(4);
+
+/// Seeds of past failures.
+const KEPT: &str = include_str!("seeds.txt");
 
 #[test]
 fn whatever_breaks_nothing_acknowledged_is_lost_and_every_lane_keeps_its_order() {
     let (seeds, first) = (asked("SIM_SEEDS", SEEDS), asked("SIM_FIRST", 1));
-    let run_all = |seeds: Vec<u64>| {
-        for seed in seeds {
-            let run = std::panic::catch_unwind(|| run(seed));
-            assert!(run.is_ok(), "seed {seed} failed; repeat it with SIM_FIRST={seed} SIM_SEEDS=1");
-        }
-    };
-    let (even, odd): (Vec<u64>, Vec<u64>) = (first..first + seeds).partition(|seed| seed % 2 == 0);
-    std::thread::scope(|threads| {
-        let other = threads.spawn(move || run_all(odd));
-        run_all(even);
-        other.join().unwrap();
+    let all: Vec<u64> = kept().into_iter().chain(first..first + seeds).collect();
+    let half = |odd: usize| all.iter().skip(odd).step_by(2).copied().collect::<Vec<u64>>();
+    let (mine, others) = (half(0), half(1));
+    let broken: Vec<String> = std::thread::scope(|threads| {
+        let other = threads.spawn(move || others.into_iter().filter_map(broken_by).collect::<Vec<_>>());
+        let mine = mine.into_iter().filter_map(broken_by).collect::<Vec<_>>();
+        mine.into_iter().chain(other.join().unwrap()).collect()
     });
+    assert!(broken.is_empty(), "{} of {} runs failed:\n{}", broken.len(), all.len(), broken.join("\n"));
+}
+
+/// What the run of this seed broke, and how to repeat it.
+fn broken_by(seed: u64) -> Option<String> {
+    let run = std::panic::catch_unwind(|| run(seed, None));
+    let violation = run.unwrap_or_else(|_| Err("a panic, see above".to_owned())).err()?;
+    Some(format!(
+        "seed {seed}: {violation}; hint: repeat it with SIM_FIRST={seed} SIM_SEEDS=1 ./test whatever_breaks"
+    ))
 }
 
 #[expect(clippy::disallowed_methods, reason = "how many seeds is asked for from outside")]
 fn asked(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+fn kept() -> Vec<u64> {
+    let lines = KEPT.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines.map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect()
 }
 
 /// A number below `bound`, for counting.
@@ -53,19 +76,22 @@ fn some(chance: &Entropy, bound: usize) -> usize {
 #[test]
 fn the_same_seed_gives_the_same_run_to_the_letter() {
     for seed in [3, 14, 159] {
-        assert_eq!(run(seed), run(seed), "seed {seed}");
+        let (once, again) = (run(seed, None), run(seed, None));
+        assert_eq!(once, again, "seed {seed}");
+        assert!(once.is_ok_and(|trace| !trace.is_empty()), "seed {seed}");
     }
 }
 
-/// One run; its trace, for comparing.
-fn run(seed: u64) -> Vec<String> {
+/// One run, without one of the node's mechanisms if so told: its trace, for
+/// comparing, or what the oracle found wrong.
+pub(super) fn run(seed: u64, weakness: Option<Weakness>) -> Result<Vec<String>, String> {
     let chance = Entropy::seeded(seed ^ 0x5eed);
-    let calm = Arc::new(AtomicBool::new(true));
-    let fired = Arc::new(AtomicUsize::new(0));
+    let trouble = Arc::new(Trouble::new(&chance));
+    let faults = trouble.faults();
     let terms = Terms {
         seed,
-        faults: faults(&chance, &calm, &fired),
-        receivers: receivers(&chance, &calm),
+        faults: weakness.into_iter().fold(faults, Faults::weakened),
+        receivers: trouble.receivers(),
         max_in_flight: 1 + some(&chance, 8),
         per_webhook: 1 + some(&chance, 4),
         loaded: 1 + some(&chance, 12),
@@ -74,239 +100,251 @@ fn run(seed: u64) -> Vec<String> {
     simulate_with(terms, |mut world| async move {
         let body = json!({"accountId": ACCOUNT, "subAccountId": "second"});
         world.call("PUT", &format!("/v1/business-accounts/{WABA}"), body).await;
-        world.receiver("shop").await;
-        world.receiver("second").await;
-        calm.store(false, Ordering::Relaxed);
-        let mut ledger = Ledger::default();
+        let urls = [world.receiver("shop").await.url, world.receiver("second").await.url];
+        let oracle = Oracle::new(&trouble.struck);
+        let mut play = Play { oracle, urls, trouble, chance, stepped: 0 };
+        play.trouble.calm.store(false, Ordering::Relaxed);
         for step in 0..STEPS {
-            act(&mut world, &chance, &mut ledger, step).await;
-            check_always(&world, &ledger);
+            play.act(&mut world, step).await;
+            play.oracle.look(&world)?;
         }
-        // Then all heals, and everything must come to an end.
-        calm.store(true, Ordering::Relaxed);
-        world.terms.receivers.heal();
-        if seed.is_multiple_of(3) {
+        play.heal(&mut world, seed.is_multiple_of(3)).await?;
+        Ok(play.oracle.trace())
+    })
+}
+
+/// What may break, and whether it does at the moment.
+struct Trouble {
+    chance: Entropy,
+    calm: AtomicBool,
+    struck: Arc<Mutex<Vec<Instant>>>,
+    /// A fault at which the process ends, too.
+    crash: Notify,
+    moods: Mutex<BTreeMap<String, Mood>>,
+}
+
+/// How a receiver is, for a while.
+#[derive(Debug, Clone, Copy)]
+enum Mood {
+    Well,
+    Flaky,
+    Refuses,
+    Resets,
+    Hangs,
+    Slow,
+    Answers(u16),
+}
+
+impl Trouble {
+    fn new(chance: &Entropy) -> Self {
+        Self {
+            chance: chance.clone(),
+            calm: AtomicBool::new(true),
+            struck: Arc::default(),
+            crash: Notify::new(),
+            moods: Mutex::default(),
+        }
+    }
+
+    fn strikes(&self, one_in: u64) -> bool {
+        !self.calm.load(Ordering::Relaxed) && self.chance.below(one_in) == 0
+    }
+
+    fn faults(self: &Arc<Self>) -> Faults {
+        let (trouble, disk) = (Arc::clone(self), Arc::clone(self));
+        Faults::planned(move |_point| {
+            let strikes = trouble.strikes(25);
+            if strikes {
+                trouble.struck.lock().unwrap().push(Instant::now());
+                if trouble.chance.below(4) == 0 {
+                    trouble.crash.notify_one();
+                }
+            }
+            strikes.then_some(Fault::Error)
+        })
+        .stalling(move || {
+            // Now and then for longer than a lease.
+            let longest = if disk.chance.below(20) == 0 { 90_000 } else { 2_000 };
+            disk.strikes(60).then(|| Duration::from_millis(disk.chance.below(longest)))
+        })
+    }
+
+    fn receivers(self: &Arc<Self>) -> Receivers {
+        let trouble = Arc::clone(self);
+        Receivers::by_chance(move |url| {
+            if trouble.calm.load(Ordering::Relaxed) {
+                return Answer::Status(200);
+            }
+            let mood = trouble.moods.lock().unwrap().get(url).copied().unwrap_or(Mood::Flaky);
+            trouble.answer(mood)
+        })
+    }
+
+    fn answer(&self, mood: Mood) -> Answer {
+        match mood {
+            Mood::Well => Answer::Status(200),
+            Mood::Refuses => Answer::Fails(OutcomeClass::Connect),
+            Mood::Resets => Answer::TakesAndBreaks,
+            Mood::Hangs => Answer::Hangs,
+            Mood::Slow => Answer::Slow(Duration::from_millis(self.chance.below(11_000)), 200),
+            Mood::Answers(status) => Answer::Status(status),
+            Mood::Flaky => match self.chance.below(12) {
+                0 => Answer::Status(500),
+                1 => Answer::Status(u16::try_from(100 + self.chance.below(500)).unwrap()),
+                2 => Answer::RetryAfter(429, "3"),
+                3 => Answer::Fails(OutcomeClass::Connect),
+                4 => Answer::TakesAndBreaks,
+                5 => Answer::Hangs,
+                6 => Answer::Slow(Duration::from_millis(900), 200),
+                _ => Answer::Status(200),
+            },
+        }
+    }
+
+    fn change_mood(&self, url: &str) {
+        let mood = match self.chance.below(8) {
+            0 => Mood::Well,
+            1 => Mood::Refuses,
+            2 => Mood::Resets,
+            3 => Mood::Hangs,
+            4 => Mood::Slow,
+            5 => Mood::Answers(u16::try_from(100 + self.chance.below(500)).unwrap()),
+            _ => Mood::Flaky,
+        };
+        self.moods.lock().unwrap().insert(url.to_owned(), mood);
+    }
+}
+
+/// One run as it goes.
+struct Play {
+    oracle: Oracle,
+    urls: [String; 2],
+    trouble: Arc<Trouble>,
+    chance: Entropy,
+    /// By how much the wall clock is wrong, in milliseconds.
+    stepped: i64,
+}
+
+impl Play {
+    async fn act(&mut self, world: &mut World, step: u64) {
+        match self.chance.below(24) {
+            0 => world.crash_and_restart().await,
+            1 | 2 => self.wait(world, 20_000).await,
+            3 => world.restart_cleanly().await,
+            4 | 5 if !self.oracle.sent.is_empty() => self.repeat(world).await,
+            6 | 7 => self.notify_and_crash(world, step).await,
+            8 => self.step_the_clock(world).await,
+            9 => world.pause(Duration::from_millis(self.chance.below(120_000))).await,
+            10 | 11 => self.trouble.change_mood(&self.urls[some(&self.chance, 2)]),
+            _ => {
+                let (time, changes) = self.fresh(step);
+                self.post(world, time, &changes).await;
+            }
+        }
+        self.wait(world, 400).await;
+    }
+
+    /// Up to so many milliseconds pass; a fault may end the process meanwhile.
+    async fn wait(&self, world: &mut World, ms: u64) {
+        let span = Duration::from_millis(self.chance.below(ms));
+        tokio::select! {
+            biased;
+            () = world.advance(span) => {}
+            () = self.trouble.crash.notified() => world.crash_and_restart().await,
+        }
+    }
+
+    /// The wall clock leaps, or drifts a little; sometimes over a restart.
+    async fn step_the_clock(&mut self, world: &mut World) {
+        const HOUR_MS: i64 = 3_600_000;
+        let by = match self.chance.below(6) {
+            0 => HOUR_MS,
+            1 => -HOUR_MS,
+            2 => 10 * 365 * 24 * HOUR_MS,
+            // Whoever set it wrong sets it right.
+            3 => -self.stepped,
+            _ => self.chance.below(4_000).cast_signed() - 2_000,
+        };
+        self.stepped += by;
+        world.env.clock.step(by);
+        match self.chance.below(3) {
+            0 => world.crash_and_restart().await,
+            1 => world.restart_cleanly().await,
+            _ => {}
+        }
+    }
+
+    /// One to four new changes in one notification.
+    fn fresh(&mut self, step: u64) -> (i64, Vec<Value>) {
+        let time = EPOCH_MS / 1000 + step.cast_signed();
+        let changes: Vec<Value> = (0..=self.chance.below(4))
+            .map(|at| upgrade(self.chance.below(NUMBERS), &format!("TIER_{step}_{at}")))
+            .collect();
+        for change in &changes {
+            self.oracle.sent.insert(limit_of(change), (time, change.clone()));
+        }
+        (time, changes)
+    }
+
+    /// Meta sends again what it sent before, in another cut.
+    async fn repeat(&mut self, world: &mut World) {
+        let at = some(&self.chance, self.oracle.sent.len());
+        let (time, chosen) = self.oracle.sent.values().nth(at).unwrap().clone();
+        let others = self.oracle.sent.values().filter(|(when, other)| *when == time && *other != chosen);
+        let mut cut = vec![chosen.clone()];
+        cut.extend(others.take(some(&self.chance, 3)).map(|(_, other)| other.clone()));
+        cut.reverse();
+        self.post(world, time, &cut).await;
+    }
+
+    async fn post(&mut self, world: &mut World, time: i64, changes: &[Value]) {
+        let body = notification(time, changes);
+        let mut posting = tokio::spawn(post_signed(world.router(), body));
+        tokio::select! {
+            biased;
+            answer = &mut posting => self.answered(answer.unwrap().0.as_u16(), changes),
+            () = self.trouble.crash.notified() => {
+                posting.abort();
+                world.crash_and_restart().await;
+            }
+        }
+    }
+
+    fn answered(&mut self, status: u16, changes: &[Value]) {
+        if status == 200 {
+            self.oracle.acknowledged.extend(changes.iter().map(limit_of));
+        } else {
+            assert_eq!(status, 503, "only a store that can't write may refuse");
+        }
+    }
+
+    /// The node vanishes while it takes a notification, at a random await.
+    async fn notify_and_crash(&mut self, world: &mut World, step: u64) {
+        let (time, changes) = self.fresh(step);
+        let posting = tokio::spawn(post_signed(world.router(), notification(time, &changes)));
+        for _ in 0..self.chance.below(12) {
+            tokio::task::yield_now().await;
+        }
+        let answered = posting.is_finished();
+        posting.abort();
+        if answered && let Ok((status, _)) = posting.await {
+            self.answered(status.as_u16(), &changes);
+        }
+        world.crash_and_restart().await;
+    }
+
+    /// The liveness phase: nothing breaks any more, and everything drains.
+    async fn heal(&mut self, world: &mut World, anew: bool) -> Verdict {
+        self.trouble.calm.store(true, Ordering::Relaxed);
+        world.env.clock.step(-self.stepped);
+        if anew {
             world.crash_and_restart().await;
         }
-        world.quiesce().await;
-        check_always(&world, &ledger);
-        check_at_end(&world, &ledger).await;
-        check_doubled(&world, fired.load(Ordering::Relaxed));
-        trace_of(&world)
-    })
-}
-
-fn faults(chance: &Entropy, calm: &Arc<AtomicBool>, fired: &Arc<AtomicUsize>) -> Faults {
-    let (chance, calm, fired) = (chance.clone(), Arc::clone(calm), Arc::clone(fired));
-    Faults::planned(move |_point| {
-        let breaks = !calm.load(Ordering::Relaxed) && chance.below(25) == 0;
-        fired.fetch_add(usize::from(breaks), Ordering::Relaxed);
-        breaks.then_some(Fault::Error)
-    })
-}
-
-fn receivers(chance: &Entropy, calm: &Arc<AtomicBool>) -> Receivers {
-    let (chance, calm) = (chance.clone(), Arc::clone(calm));
-    Receivers::by_chance(move || {
-        if calm.load(Ordering::Relaxed) {
-            return Answer::Status(200);
+        let drained = world.quiesces_within(DRAINED_WITHIN).await;
+        self.oracle.look(world)?;
+        if !drained {
+            return Err(format!("DRAIN: something is still pending after {DRAINED_WITHIN:?}"));
         }
-        match chance.below(12) {
-            0 => Answer::Status(500),
-            1 => Answer::Status(404),
-            2 => Answer::RetryAfter(429, "3"),
-            3 => Answer::Fails(OutcomeClass::Connect),
-            4 => Answer::TakesAndBreaks,
-            5 => Answer::Hangs,
-            6 => Answer::Slow(Duration::from_millis(900), 200),
-            _ => Answer::Status(200),
-        }
-    })
-}
-
-/// What the outside knows: which changes were sent, which were acknowledged.
-#[derive(Default)]
-struct Ledger {
-    /// Each change by its limit (unique), with its number.
-    sent: BTreeMap<String, (i64, Value)>,
-    acknowledged: BTreeSet<String>,
-}
-
-fn limit_of(change: &Value) -> String {
-    change["current_limit"].as_str().unwrap().to_owned()
-}
-
-async fn act(world: &mut World, chance: &Entropy, ledger: &mut Ledger, step: u64) {
-    match chance.below(10) {
-        0 => world.crash_and_restart().await,
-        1 => world.advance(Duration::from_millis(chance.below(20_000))).await,
-        2 => world.restart_cleanly().await,
-        3 if !ledger.sent.is_empty() => repeat(world, chance, ledger).await,
-        4 => notify_and_crash(world, chance, ledger, step).await,
-        _ => {
-            let (time, changes) = fresh(chance, ledger, step);
-            post(world, ledger, time, &changes).await;
-        }
+        self.oracle.look_at_the_end(world, &self.urls).await
     }
-    world.advance(Duration::from_millis(chance.below(400))).await;
-}
-
-/// One to four new changes in one notification.
-fn fresh(chance: &Entropy, ledger: &mut Ledger, step: u64) -> (i64, Vec<Value>) {
-    let time = EPOCH_MS / 1000 + step.cast_signed();
-    let changes: Vec<Value> = (0..=chance.below(4))
-        .map(|at| upgrade(chance.below(NUMBERS), &format!("TIER_{step}_{at}")))
-        .collect();
-    for change in &changes {
-        ledger.sent.insert(limit_of(change), (time, change.clone()));
-    }
-    (time, changes)
-}
-
-/// Meta sends again what it sent before, in another cut.
-async fn repeat(world: &World, chance: &Entropy, ledger: &mut Ledger) {
-    let at = some(chance, ledger.sent.len());
-    let (time, chosen) = ledger.sent.values().nth(at).unwrap().clone();
-    let others = ledger.sent.values().filter(|(when, other)| *when == time && *other != chosen);
-    let mut cut = vec![chosen.clone()];
-    cut.extend(others.take(some(chance, 3)).map(|(_, other)| other.clone()));
-    cut.reverse();
-    post(world, ledger, time, &cut).await;
-}
-
-async fn post(world: &World, ledger: &mut Ledger, time: i64, changes: &[Value]) {
-    let (status, _) = world.post_signed(&notification(time, changes)).await;
-    if status.as_u16() == 200 {
-        ledger.acknowledged.extend(changes.iter().map(limit_of));
-    } else {
-        assert_eq!(status.as_u16(), 503, "only a store that can't write may refuse");
-    }
-}
-
-/// The node vanishes while it takes a notification, at a random await.
-async fn notify_and_crash(world: &mut World, chance: &Entropy, ledger: &mut Ledger, step: u64) {
-    let (time, changes) = fresh(chance, ledger, step);
-    let body = notification(time, &changes);
-    let router = world.router();
-    let posting = tokio::spawn(async move { post_signed(router, &body).await.0 });
-    for _ in 0..chance.below(12) {
-        tokio::task::yield_now().await;
-    }
-    let answered = posting.is_finished();
-    posting.abort();
-    if answered
-        && let Ok(status) = posting.await
-        && status.as_u16() == 200
-    {
-        ledger.acknowledged.extend(changes.iter().map(limit_of));
-    }
-    world.crash_and_restart().await;
-}
-
-/// What must hold at any moment.
-fn check_always(world: &World, ledger: &Ledger) {
-    let mut lanes: BTreeMap<(String, String), Vec<Arrival>> = BTreeMap::new();
-    for (url, arrival) in world.terms.receivers.arrivals() {
-        assert!(ledger.sent.contains_key(&arrival.limit()), "PHANTOM {}", arrival.limit());
-        assert_eq!(arrival.webhook_id, arrival.json()["eventId"].as_str().unwrap(), "CORRUPT");
-        lanes.entry((url, arrival.number())).or_default().push(arrival);
-    }
-    for (lane, arrivals) in &lanes {
-        check_lane(lane, arrivals);
-        check_waits(world, lane, arrivals);
-    }
-}
-
-fn check_lane(lane: &(String, String), arrivals: &[Arrival]) {
-    let mut bodies: BTreeMap<i64, &[u8]> = BTreeMap::new();
-    for pair in arrivals.windows(2) {
-        let (before, after) = (&pair[0], &pair[1]);
-        assert!(
-            after.sequence >= before.sequence,
-            "ORDER {lane:?}: {} after {}",
-            after.sequence,
-            before.sequence
-        );
-        assert!(
-            after.sequence <= before.sequence + 1,
-            "GAP {lane:?}: {} after {}",
-            after.sequence,
-            before.sequence
-        );
-    }
-    for arrival in arrivals {
-        let known = bodies.entry(arrival.sequence).or_insert(&arrival.body);
-        assert_eq!(*known, arrival.body, "CORRUPT {lane:?}: an attempt differs from another");
-    }
-    let same = |pair: &&[Arrival]| pair[0].sequence == pair[1].sequence;
-    for pair in arrivals.windows(2).filter(same) {
-        assert!(pair[1].attempt > pair[0].attempt, "attempts of {lane:?} count up");
-    }
-}
-
-/// EARLY: an attempt begins at least the schedule's shortest wait after the end
-/// of a failed one, unless the node started anew in between: then its outcome may
-/// have gone unrecorded.
-fn check_waits(world: &World, lane: &(String, String), arrivals: &[Arrival]) {
-    let retried = |pair: &&[Arrival]| pair[0].sequence == pair[1].sequence && !pair[0].confirmed;
-    for pair in arrivals.windows(2).filter(retried) {
-        let restarted = world.starts.iter().any(|at| (pair[0].at..=pair[1].at).contains(at));
-        let waited = pair[1].at.saturating_duration_since(pair[0].ended);
-        assert!(restarted || waited >= Duration::from_millis(999), "EARLY {lane:?}: after {waited:?}");
-    }
-}
-
-/// DUP: what was confirmed comes again only if a crash or a fault hid that, at
-/// most what was under way then.
-fn check_doubled(world: &World, fired: usize) {
-    let mut confirmed = BTreeSet::new();
-    let mut doubled = 0;
-    for (url, arrival) in world.terms.receivers.arrivals() {
-        let delivery = (url, arrival.webhook_id);
-        doubled += usize::from(confirmed.contains(&delivery));
-        if arrival.confirmed {
-            confirmed.insert(delivery);
-        }
-    }
-    let budget = world.crashes.len() * world.terms.max_in_flight + fired;
-    assert!(doubled <= budget, "DUP: {doubled} doubled, at most {budget} allowed");
-}
-
-/// What must hold once everything has healed.
-async fn check_at_end(world: &World, ledger: &Ledger) {
-    let arrivals = world.terms.receivers.arrivals();
-    let confirmed = arrivals.iter().filter(|(_, arrival)| arrival.confirmed);
-    let arrived: BTreeSet<(String, String)> =
-        confirmed.map(|(url, arrival)| (url.clone(), arrival.limit())).collect();
-    let exhausted = visible(world, "exhausted").await;
-    for limit in &ledger.acknowledged {
-        for url in ["https://shop.example.com/hook", "https://second.example.com/hook"] {
-            let there = arrived.contains(&(url.to_owned(), limit.clone())) || exhausted.contains(limit);
-            assert!(there, "LOST {limit} to {url}");
-        }
-    }
-    let ids: BTreeSet<(String, String)> =
-        arrivals.iter().map(|(_, a)| (a.limit(), a.webhook_id.clone())).collect();
-    let limits: BTreeSet<&String> = ids.iter().map(|(limit, _)| limit).collect();
-    assert_eq!(ids.len(), limits.len(), "DUP: a change became two events");
-}
-
-/// The limits of all deliveries in that state.
-async fn visible(world: &World, status: &str) -> BTreeSet<String> {
-    let mut limits = BTreeSet::new();
-    for delivery in world.deliveries(&format!("status={status}&limit=500")).await {
-        let event = delivery["eventId"].as_str().unwrap();
-        let shown = world.get(&format!("/v1/accounts/{ACCOUNT}/events/{event}")).await;
-        let limit = shown["body"]["eventDetails"]["meta"]["currentLimit"].as_str();
-        limits.insert(limit.unwrap_or_else(|| panic!("{shown}")).to_owned());
-    }
-    limits
-}
-
-fn trace_of(world: &World) -> Vec<String> {
-    let arrivals = world.terms.receivers.arrivals();
-    let line = |(url, a): &(String, Arrival)| {
-        format!("{url} {} {} {} {}", a.webhook_id, a.attempt, a.sequence, String::from_utf8_lossy(&a.body))
-    };
-    arrivals.iter().map(line).collect()
 }

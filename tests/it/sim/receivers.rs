@@ -32,6 +32,9 @@ pub(crate) enum Answer {
 /// One request that arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrival {
+    /// Its place among all arrivals, from 0.
+    pub(crate) nth: usize,
+    pub(crate) url: String,
     pub(crate) at: Instant,
     pub(crate) ended: Instant,
     pub(crate) webhook_id: String,
@@ -41,21 +44,21 @@ pub(crate) struct Arrival {
     pub(crate) body: Vec<u8>,
     /// Whether the sender was told 2xx.
     pub(crate) confirmed: bool,
+    pub(super) event: Value,
 }
 
 impl Arrival {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
+        self.event.clone()
     }
 
     /// The event's number.
     pub(crate) fn number(&self) -> String {
-        let event = self.json();
-        event["eventDetails"]["displayPhoneNumber"].as_str().unwrap_or_default().to_owned()
+        self.event["eventDetails"]["displayPhoneNumber"].as_str().unwrap_or_default().to_owned()
     }
 
     pub(crate) fn limit(&self) -> String {
-        self.json()["eventDetails"]["meta"]["currentLimit"].as_str().unwrap_or_default().to_owned()
+        self.event["eventDetails"]["meta"]["currentLimit"].as_str().unwrap_or_default().to_owned()
     }
 }
 
@@ -63,7 +66,7 @@ impl Arrival {
 struct Script {
     next: VecDeque<Answer>,
     then: Option<Answer>,
-    arrivals: Vec<Arrival>,
+    arrivals: Vec<Arc<Arrival>>,
     under_way: usize,
     most_under_way: usize,
 }
@@ -73,12 +76,16 @@ struct Script {
 pub(crate) struct Receivers {
     scripts: Arc<Mutex<BTreeMap<String, Script>>>,
     tokens: Arc<Mutex<Vec<Request>>>,
-    /// Decides when a receiver has no script.
-    chance: Option<Arc<dyn Fn() -> Answer + Send + Sync>>,
+    /// All that arrived anywhere, in order.
+    log: Arc<Mutex<Vec<Arc<Arrival>>>>,
+    /// Decides for a URL that has no script.
+    chance: Option<Arc<Chance>>,
 }
 
+type Chance = dyn Fn(&str) -> Answer + Send + Sync;
+
 impl Receivers {
-    pub(crate) fn by_chance(chance: impl Fn() -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn by_chance(chance: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
         Self { chance: Some(Arc::new(chance)), ..Self::default() }
     }
 
@@ -95,25 +102,19 @@ impl Receivers {
         let script = scripts.entry(url.to_owned()).or_default();
         script.under_way += 1;
         script.most_under_way = script.most_under_way.max(script.under_way);
-        let chance = || self.chance.as_ref().map(|chance| chance());
+        let chance = || self.chance.as_ref().map(|chance| chance(url));
         let answer = script.next.pop_front().or_else(|| script.then.clone());
         answer.or_else(chance).unwrap_or(Answer::Status(200))
     }
 
-    pub(crate) fn arrivals(&self) -> Vec<(String, Arrival)> {
-        let scripts = self.scripts();
-        let of = |(url, script): (&String, &Script)| {
-            script.arrivals.iter().map(|arrival| (url.clone(), arrival.clone())).collect::<Vec<_>>()
-        };
-        scripts.iter().flat_map(of).collect()
+    /// How much arrived anywhere.
+    pub(crate) fn count(&self) -> usize {
+        self.log.lock().unwrap().len()
     }
 
-    /// From now on all answer 200.
-    pub(crate) fn heal(&self) {
-        for script in self.scripts().values_mut() {
-            script.next.clear();
-            script.then = Some(Answer::Status(200));
-        }
+    /// What arrived anywhere, but for the first `known`.
+    pub(crate) fn arrivals_after(&self, known: usize) -> Vec<Arc<Arrival>> {
+        self.log.lock().unwrap()[known..].to_vec()
     }
 }
 
@@ -144,12 +145,16 @@ impl Transport for Receivers {
                         Outcome { retry_after: Some(text.into()), ..Outcome::answered(status, vec![]) };
                     (asked, Duration::from_millis(5))
                 }
-                Answer::Slow(took, status) => (Outcome::answered(status, vec![]), took.min(request.deadline)),
+                Answer::Slow(took, status) if took < request.deadline => {
+                    (Outcome::answered(status, vec![]), took)
+                }
                 Answer::Fails(class) => (Outcome::failed(class, "scripted"), Duration::from_millis(2)),
                 Answer::TakesAndBreaks => {
                     (Outcome::failed(OutcomeClass::Reset, "scripted"), Duration::from_millis(7))
                 }
-                Answer::Hangs => (Outcome::failed(OutcomeClass::Timeout, "scripted"), request.deadline),
+                Answer::Hangs | Answer::Slow(..) => {
+                    (Outcome::failed(OutcomeClass::Timeout, "scripted"), request.deadline)
+                }
             };
             let arrived = !matches!(outcome.class, OutcomeClass::Connect | OutcomeClass::Dns);
             let confirmed = outcome.class == OutcomeClass::Success;
@@ -188,16 +193,22 @@ impl Receivers {
         let text = |value: &axum::http::HeaderValue| value.to_str().unwrap().to_owned();
         let headers: BTreeMap<_, _> =
             request.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-        let arrival = Arrival {
+        let mut all = self.log.lock().unwrap();
+        let arrival = Arc::new(Arrival {
+            nth: all.len(),
+            url: request.url.clone(),
             at,
             ended,
             webhook_id: headers["webhook-id"].clone(),
             attempt: headers["bellwether-attempt"].parse().unwrap(),
             sequence: headers["bellwether-sequence"].parse().unwrap(),
             headers,
+            // What only a laxer reader takes is there as bytes.
+            event: serde_json::from_slice(&request.body).unwrap_or_default(),
             body: request.body.to_vec(),
             confirmed,
-        };
+        });
+        all.push(Arc::clone(&arrival));
         self.scripts().entry(request.url.clone()).or_default().arrivals.push(arrival);
     }
 }
@@ -222,7 +233,9 @@ impl Receiver {
     }
 
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {
-        self.receivers.scripts().get(&self.url).map(|script| script.arrivals.clone()).unwrap_or_default()
+        let scripts = self.receivers.scripts();
+        let arrivals = scripts.get(&self.url).map(|script| script.arrivals.as_slice()).unwrap_or_default();
+        arrivals.iter().map(|arrival| Arrival::clone(arrival)).collect()
     }
 
     pub(crate) fn count(&self) -> usize {

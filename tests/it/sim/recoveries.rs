@@ -87,7 +87,7 @@ async fn name_sub_account(world: &World, name: &str) {
 /// does a third one's only event wait? The webhooks are made in `order`.
 fn waits(order: [&'static str; 3], healthy: &'static str) -> Duration {
     let chance = Entropy::seeded(5);
-    let slow = move || Answer::Slow(Duration::from_millis(3_000 + chance.below(6_000)), 500);
+    let slow = move |_: &str| Answer::Slow(Duration::from_millis(3_000 + chance.below(6_000)), 500);
     let terms = Terms {
         per_webhook: 2,
         max_in_flight: 8,

@@ -19,7 +19,7 @@ fn starts(arrivals: &[Arrival]) -> Vec<f64> {
 
 /// Holds the arrivals against the seed's waits: each attempt begins 1, 10, 30
 /// and 90 s after the end of the one before, never early, at most 10 % late.
-fn keeps_the_schedule(arrivals: &[Arrival]) {
+pub(super) fn keeps_the_schedule(arrivals: &[Arrival]) {
     assert_eq!(arrivals.len(), 5, "five attempts in all: {:?}", starts(arrivals));
     for (pair, wait) in arrivals.windows(2).zip([1.0, 10.0, 30.0, 90.0]) {
         let waited = (pair[1].at - pair[0].ended).as_secs_f64();

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use bellwether::dispatch;
-use bellwether::env::{Clock, Entropy, Env, Faults};
+use bellwether::env::{Clock, Entropy, Env, Fault, Faults, Weakness};
 use bellwether::intake::App;
 use bellwether::model::time::Timestamp;
 use bellwether::node::{Node, Parts, Phase, Settings};
@@ -50,6 +51,10 @@ pub(crate) struct Terms {
     pub(crate) paused: bool,
     /// What the world's clock shows at first.
     pub(crate) epoch: Timestamp,
+    /// The waits between attempts.
+    pub(crate) waits: [Duration; 4],
+    /// Where the store's writer runs.
+    pub(crate) mode: Mode,
 }
 
 impl Default for Terms {
@@ -63,6 +68,8 @@ impl Default for Terms {
             loaded: 256,
             paused: false,
             epoch: Timestamp::from_ms(EPOCH_MS),
+            waits: [1, 10, 30, 90].map(Duration::from_secs),
+            mode: Mode::Inline,
         }
     }
 }
@@ -82,8 +89,10 @@ pub(crate) fn simulate_with<F: Future>(terms: Terms, story: impl FnOnce(World) -
 
 /// Runs a story in a world in which nothing is registered.
 pub(crate) fn simulate_unregistered<F: Future>(terms: Terms, story: impl FnOnce(World) -> F) -> F::Output {
+    // A writer in a thread of its own lives in real time.
+    let paused = terms.mode == Mode::Inline;
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(paused).build().unwrap();
     runtime.block_on(async {
         let mut world = World::new(terms);
         world.start().await;
@@ -98,10 +107,14 @@ pub(crate) struct World {
     node: Option<Node>,
     handover: Option<Arc<Handover>>,
     notified: i64,
-    /// When the node vanished.
-    pub(crate) crashes: Vec<tokio::time::Instant>,
-    /// When a node started.
-    pub(crate) starts: Vec<tokio::time::Instant>,
+    /// How often the node vanished.
+    pub(crate) crashes: usize,
+    /// How often it stood still.
+    pub(crate) pauses: usize,
+    /// How much had arrived when a node started or stood still.
+    interruptions: Vec<usize>,
+    /// Which node is the one alive; the others' writers can't commit any more.
+    alive: Arc<AtomicUsize>,
 }
 
 impl World {
@@ -118,8 +131,10 @@ impl World {
             node: None,
             handover: None,
             notified: 0,
-            crashes: Vec::new(),
-            starts: Vec::new(),
+            crashes: 0,
+            pauses: 0,
+            interruptions: Vec::new(),
+            alive: Arc::default(),
         }
     }
 
@@ -129,17 +144,21 @@ impl World {
 
     /// Starts a node on the world's store.
     pub(crate) async fn start(&mut self) {
-        self.starts.push(tokio::time::Instant::now());
+        self.interruptions.push(self.terms.receivers.count());
+        self.env.clock.rest(false);
+        self.env.clock.set();
+        let faults = self.faults_of_a_life();
         let handover = Arc::new(Handover::new(self.terms.loaded, 2 * self.terms.per_webhook));
         self.handover = Some(Arc::clone(&handover));
-        let options = Options { path: self.path(), lease_ms: 70_000, queue: 1_000, mode: Mode::Inline };
+        let options = Options { path: self.path(), lease_ms: 70_000, queue: 1_000, mode: self.terms.mode };
         let metrics = Metrics::new();
         let opened = loop {
             let now = self.env.clock.now();
-            match Sqlite::open(&options, Arc::clone(&handover), self.env.faults.clone(), metrics.clone(), now)
-            {
-                // The last node's writer ends when its task is next polled.
-                Err(error) if error.to_string().contains("in use") => tokio::task::yield_now().await,
+            match Sqlite::open(&options, Arc::clone(&handover), faults.clone(), metrics.clone(), now) {
+                // The last node's writer ends when it notices.
+                Err(error) if error.to_string().contains("in use") => {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
                 opened => break opened,
             }
         };
@@ -156,6 +175,19 @@ impl World {
         self.node = Some(Node::start(&self.settings(), &parts));
     }
 
+    /// What breaks for the node that starts now: once it has crashed, everything.
+    fn faults_of_a_life(&self) -> Faults {
+        let life = self.alive.fetch_add(1, Ordering::Relaxed) + 1;
+        let alive = Arc::clone(&self.alive);
+        let lives = move || alive.load(Ordering::Relaxed) == life;
+        let (faults, stalls, still_lives) = (self.env.faults.clone(), self.env.faults.clone(), lives.clone());
+        let mortal =
+            Faults::planned(move |point| if lives() { faults.at(point) } else { Some(Fault::Error) })
+                .stalling(move || stalls.stall().filter(|_| still_lives()));
+        let weaknesses = Weakness::ALL.into_iter().filter(|weakness| self.env.faults.weakens(*weakness));
+        weaknesses.fold(mortal, Faults::weakened)
+    }
+
     fn settings(&self) -> Settings {
         let keys = vec![MetaKey::new(APP_SECRET), MetaKey::new(PREVIOUS_SECRET)];
         let app = App { keys, verify_token: Some(VERIFY_TOKEN.into()) };
@@ -168,7 +200,7 @@ impl World {
             rules: Arc::new(Rules::default()),
             paused: self.terms.paused,
             dispatch: dispatch::Options {
-                schedule: Schedule::seed(),
+                schedule: Schedule::new(self.terms.waits.to_vec()),
                 attempt_timeout: Duration::from_secs(10),
                 max_in_flight: self.terms.max_in_flight,
                 max_in_flight_per_webhook: self.terms.per_webhook,
@@ -221,7 +253,7 @@ impl World {
 
     /// Posts a signed body as Meta does.
     pub(crate) async fn post_signed(&self, body: &[u8]) -> (StatusCode, Value) {
-        post_signed(self.router(), body).await
+        post_signed(self.router(), body.to_vec()).await
     }
 
     /// Notifies of one change, a second after the last one said to have happened.
@@ -237,17 +269,37 @@ impl World {
         tokio::time::sleep(span).await;
     }
 
+    /// The process stands still for so long, as a stopped one does: then all
+    /// that was to happen meanwhile happens at once.
+    pub(crate) async fn pause(&mut self, span: Duration) {
+        self.pauses += 1;
+        self.interruptions.push(self.terms.receivers.count());
+        tokio::time::advance(span).await;
+    }
+
+    /// Whether a node started or stood still after one arrival and before another.
+    pub(crate) fn interrupted(&self, one: usize, other: usize) -> bool {
+        self.interruptions.iter().any(|arrived| (one + 1..=other).contains(arrived))
+    }
+
     /// Waits until nothing is pending; at most an hour of the world's time.
     pub(crate) async fn quiesce(&self) {
-        for _ in 0..3_600 {
-            let pending =
-                self.get(&format!("/v1/accounts/{ACCOUNT}/deliveries?status=pending&limit=1")).await;
-            if pending["items"].as_array().unwrap().is_empty() {
-                return;
+        assert!(self.quiesces_within(Duration::from_hours(1)).await, "something is still pending");
+    }
+
+    /// Whether nothing is pending any more before so much of the world's time
+    /// has passed.
+    pub(crate) async fn quiesces_within(&self, span: Duration) -> bool {
+        let began = tokio::time::Instant::now();
+        loop {
+            if self.deliveries("status=pending&limit=1").await.is_empty() {
+                return true;
+            }
+            if began.elapsed() >= span {
+                return false;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        panic!("something is still pending after an hour");
     }
 
     pub(crate) async fn deliveries(&self, query: &str) -> Vec<Value> {
@@ -257,7 +309,8 @@ impl World {
 
     /// The node vanishes as in a crash, at whatever it awaits, and starts anew.
     pub(crate) async fn crash_and_restart(&mut self) {
-        self.crashes.push(tokio::time::Instant::now());
+        self.crashes += 1;
+        self.alive.fetch_add(1, Ordering::Relaxed);
         if let Some(node) = self.node.take() {
             node.crash().await;
         }
@@ -285,12 +338,12 @@ pub(crate) async fn call(router: Router, method: &str, path: &str, body: Value) 
     answer(router, request).await
 }
 
-pub(crate) async fn post_signed(router: Router, body: &[u8]) -> (StatusCode, Value) {
+pub(crate) async fn post_signed(router: Router, body: Vec<u8>) -> (StatusCode, Value) {
     let request = Request::builder()
         .method("POST")
         .uri("/ingest/meta/main")
-        .header("x-hub-signature-256", MetaKey::new(APP_SECRET).sign(body))
-        .body(Body::from(body.to_vec()))
+        .header("x-hub-signature-256", MetaKey::new(APP_SECRET).sign(&body))
+        .body(Body::from(body))
         .unwrap();
     answer(router, request).await
 }
@@ -304,11 +357,16 @@ pub(crate) async fn answer(router: Router, request: Request<Body>) -> (StatusCod
     (status, value)
 }
 
-/// A notification of quality changes of one business account.
+/// A notification of quality changes of the samples' business account.
 pub(crate) fn notification(time: i64, values: &[Value]) -> Vec<u8> {
+    notification_of(WABA, time, values)
+}
+
+/// A notification of quality changes of one business account.
+pub(crate) fn notification_of(business_account: &str, time: i64, values: &[Value]) -> Vec<u8> {
     let changes: Vec<Value> =
         values.iter().map(|value| json!({"field": "phone_number_quality_update", "value": value})).collect();
-    json!({"object": "whatsapp_business_account", "entry": [{"id": WABA, "time": time, "changes": changes}]})
+    json!({"object": "whatsapp_business_account", "entry": [{"id": business_account, "time": time, "changes": changes}]})
         .to_string()
         .into_bytes()
 }

@@ -14,7 +14,7 @@ const DAY: i64 = 24 * 3600 * 1000;
 
 /// Events from before `events` go, keys from before `keys`.
 fn before(events: i64, keys: i64) -> Retention {
-    Retention { events_before: at(events), after: 0, keys_before: at(keys), step: 10 }
+    Retention { now: at(i64::MAX), events_before: at(events), after: 0, keys_before: at(keys), step: 10 }
 }
 
 /// Removes all that is old; says in how many steps.
@@ -74,6 +74,20 @@ async fn an_old_event_that_is_still_owed_stays() {
     bench.settle_all(5_000, Delivered).await;
     retire(&bench, before(DAY, 0)).await;
     assert!(positions(&bench).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn fault_78_events_from_a_time_when_the_clock_was_ahead_keep_no_old_one_from_going() {
+    let bench = Bench::with_webhook().await;
+    bench.accept_each(1, &["1"]).await;
+    let ahead: Vec<String> = (100..160).map(|number| number.to_string()).collect();
+    bench.accept_each(10_000 * DAY, &ahead.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    bench.accept_each(2, &["2", "3"]).await;
+    bench.accept_each(2 * DAY, &["4"]).await;
+    bench.settle_all(10_001 * DAY, Delivered).await;
+    let steps = retire(&bench, Retention { now: at(3 * DAY), step: 2, ..before(DAY, 0) }).await;
+    assert_eq!(bench.events().await.len(), 61, "the young one and those from ahead are left");
+    assert!((2..10).contains(&steps), "a step looks at a bounded number: {steps}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,7 +40,15 @@ impl Hostile {
         F: Fn(TcpStream, Log) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
+        Self::plays_at("127.0.0.1", script).await
+    }
+
+    async fn plays_at<F, Fut>(ip: &str, script: F) -> Self
+    where
+        F: Fn(TcpStream, Log) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Self::on(TcpListener::bind((ip, 0)).await.unwrap(), script)
     }
 
     /// The same on a listener that is there already.
@@ -65,8 +73,13 @@ impl Hostile {
 
     /// Answers every request with these bytes and keeps the connection.
     pub async fn answers(answer: impl Into<Vec<u8>>) -> Self {
+        Self::answers_at("127.0.0.1", answer).await
+    }
+
+    /// The same at another of loopback's addresses.
+    pub async fn answers_at(ip: &str, answer: impl Into<Vec<u8>>) -> Self {
         let answer = Arc::new(answer.into());
-        Self::plays(move |mut stream, log| {
+        Self::plays_at(ip, move |mut stream, log| {
             let answer = Arc::clone(&answer);
             async move { while serve(&mut stream, &log, &answer).await {} }
         })
