@@ -8,7 +8,9 @@
 //! the simulation the same code runs as a task on paused time.
 //!
 //! An I/O error during a commit ends the writer: what reached the disk is then
-//! unknown, so nothing more may be acknowledged before a fresh start.
+//! unknown, so nothing more may be acknowledged before a fresh start. A write
+//! that finds no space is none: nothing of it counts, and `space` sees to it
+//! that what is stored is still delivered.
 
 mod accept;
 mod catalog;
@@ -26,6 +28,7 @@ mod retire;
 mod routes;
 mod rows;
 mod settle;
+mod space;
 mod webhooks;
 mod writer;
 
@@ -37,6 +40,7 @@ use tokio::sync::watch;
 
 use connection::Readers;
 pub use connection::{Problem, check_directory, inspect};
+use space::Space;
 use writer::{Handle, State};
 
 use super::queue::{
@@ -85,13 +89,15 @@ pub struct Sqlite {
     lookups: Arc<Readers>,
     /// For what may look at many rows: counts and health.
     surveys: Arc<Readers>,
+    space: Arc<Space>,
 }
 
 impl Sqlite {
     /// Opens or makes the store at `options.path`, brings its schema up to
     /// date, and starts the writer. Leases of earlier runs are void: what they
     /// held is due at once. Refuses a newer schema, a second process, a SQLite
-    /// older than 3.51.3 and durability settings that did not take.
+    /// older than 3.51.3 and durability settings that did not take. On a full
+    /// disk it opens with the help of the reserve.
     pub fn open(
         options: &Options,
         handover: Arc<Handover>,
@@ -99,13 +105,22 @@ impl Sqlite {
         metrics: Metrics,
         now: Timestamp,
     ) -> Result<Self, Error> {
-        let (mut connection, lock) = connection::open_writer(&options.path)?;
-        claim::void_leases(&mut connection, now)?;
+        let lock = connection::lock(&options.path)?;
+        let space = Arc::new(Space::new(&options.path, options.mode, metrics.clone()));
+        let (owned, path) = (Arc::clone(&space), &options.path);
+        let open = move || {
+            let mut connection = connection::open_writer(path)?;
+            claim::void_leases(&mut connection, now)?;
+            let lock = lock.try_clone().map_err(|error| connection::cannot_lock(path, &error))?;
+            let (alone, handover) = ((lock, Arc::clone(&owned)), Arc::clone(&handover));
+            State::new(connection, alone, handover, faults.clone(), metrics.clone(), options.lease_ms)
+        };
+        let state = open().or_else(|error| if space.release() { open() } else { Err(error) })?;
+        space.restore();
         let pool = |size| Arc::new(Readers::new(options.path.clone(), options.mode, size));
         let (readers, lookups, surveys) = (pool(READERS), pool(LOOKUPS), pool(SURVEYS));
-        let state = State::new(connection, lock, handover, faults, metrics, options.lease_ms)?;
         let writer = writer::start(state, options.queue, options.mode)?;
-        Ok(Self { writer, readers, lookups, surveys })
+        Ok(Self { writer, readers, lookups, surveys, space })
     }
 
     /// Becomes true when the writer has ended on an error it can't survive; the
@@ -138,6 +153,42 @@ impl Sqlite {
         self.writer.submit_apart(work)
     }
 
+    /// Does `write`, which makes the store grow, unless there is no space for it.
+    /// Who is refused looks whether there is again, at most once in a while.
+    fn if_space<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Self) -> Reply<T> + Send + 'static,
+    ) -> Reply<T> {
+        if self.space.refusal().is_none() {
+            return write(self);
+        }
+        let store = self.clone();
+        Box::pin(async move {
+            if store.space.may_look() {
+                let space = Arc::clone(&store.space);
+                // An error of its own changes nothing of what is asked below.
+                let _ = store
+                    .write(move |_| {
+                        space.look();
+                        Ok(())
+                    })
+                    .await;
+            }
+            match store.space.refusal() {
+                Some(refusal) => Err(refusal),
+                None => write(&store).await,
+            }
+        })
+    }
+
+    /// [`Sqlite::write_apart`] of what makes the store grow.
+    fn add_apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut writer::Turn<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Reply<T> {
+        self.if_space(|store| store.write_apart(work))
+    }
+
     /// Runs `query` on a read-only connection, in one snapshot.
     fn read<T: Send + 'static>(
         &self,
@@ -168,11 +219,11 @@ impl Sqlite {
 
 impl Queue for Sqlite {
     fn accept(&self, batch: Batch) -> Reply<Receipt> {
-        self.accept_batch(batch)
+        self.if_space(|store| store.accept_batch(batch))
     }
 
     fn publish(&self, publication: Publication) -> Reply<Published> {
-        self.write(move |turn| publish::publish(turn, &publication))
+        self.if_space(|store| store.write(move |turn| publish::publish(turn, &publication)))
     }
 
     fn claim(&self, wants: Vec<Want>, now: Timestamp) -> Reply<Vec<(WebhookKey, Option<Timestamp>)>> {
@@ -206,10 +257,19 @@ impl From<rusqlite::Error> for Error {
         let kind = match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Full,
             Some(rusqlite::ErrorCode::ConstraintViolation) => Conflict,
+            _ if error.sqlite_error().is_some_and(|error| was_not_written(error.extended_code)) => Full,
             _ => Failed,
         };
         Self::new(kind, format!("the store failed: {error}"))
     }
+}
+
+/// Whether a write was refused before anything of it could count: beyond a quota
+/// or a file's largest size, or on a disk that has become read-only. A failed
+/// fsync is none of these.
+fn was_not_written(extended_code: i32) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
+    [SQLITE_IOERR_WRITE, SQLITE_IOERR_SHMSIZE].contains(&extended_code)
 }
 
 #[cfg(test)]

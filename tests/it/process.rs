@@ -2,8 +2,14 @@
 
 mod bench;
 mod canaries;
+mod clocks;
 mod commands;
 mod crashes;
+mod disk;
 mod ledger;
+mod limits;
+mod nemesis;
+mod pauses;
 mod running;
 mod shutdown;
+mod unread;

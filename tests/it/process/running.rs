@@ -41,6 +41,20 @@ pub(crate) fn binary() -> Command {
     command
 }
 
+/// `command`, run by `prefix`.
+pub(crate) fn within(prefix: &[&str], command: Command) -> Command {
+    let Some((program, arguments)) = prefix.split_first() else { return command };
+    let mut outer = Command::new(program);
+    outer.args(arguments).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}
+
 /// A configuration file for loopback.
 pub(crate) fn write_config(directory: &Path) -> PathBuf {
     let file = directory.join("bellwether.toml");
@@ -65,8 +79,14 @@ impl Running {
     /// Starts a server on the configuration in `directory` and waits until it
     /// serves.
     pub(crate) fn start(directory: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::start_within(&[], directory, variables)
+    }
+
+    /// The same, run by `prefix`: a program and arguments that end by running
+    /// what follows in the same process, such as `nice -n 19`.
+    pub(crate) fn start_within(prefix: &[&str], directory: &Path, variables: &[(&str, &str)]) -> Self {
         let file = write_config(directory);
-        let mut command = binary();
+        let mut command = within(prefix, binary());
         command.arg("serve").arg("--config").arg(file).envs(variables.iter().copied());
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
