@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use bytes::Bytes;
 use secrecy::SecretString;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
@@ -165,12 +166,14 @@ impl Intake {
         &self,
         app: &str,
         signatures: impl Iterator<Item = &'a [u8]>,
-        body: &[u8],
+        body: Bytes,
     ) -> Result<Receipt, Refusal> {
         let keys = &self.app(app)?.keys;
-        verify_meta(keys, signatures, body)
+        verify_meta(keys, signatures, &body)
             .map_err(|error| self.refuse(app, Refused::Signature, error.into()))?;
-        let notification = meta::read(body);
+        let notification = meta::read(&body);
+        // What was read out of it is kept until it is written: not both.
+        drop(body);
         self.metrics.ignored(notification.ignored);
         let items: Vec<Item> = notification.items.into_iter().map(item).collect();
         let ignored = notification.ignored;

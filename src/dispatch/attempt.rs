@@ -98,7 +98,7 @@ impl Attempter {
     async fn send_and_settle(&self, claimed: &Claimed, target: &Target) -> Ended {
         let started_at = self.now();
         let started = tokio::time::Instant::now();
-        let outcome = self.send(claimed, target, started_at).await;
+        let outcome = self.send(claimed, target, self.means.env.clock.wall()).await;
         let duration = started.elapsed();
         let now = started_at.plus(duration);
         self.means.metrics.attempt(outcome.class, duration);

@@ -98,7 +98,7 @@ impl fmt::Debug for Wall {
 
 impl TimeProvider for Wall {
     fn current_time(&self) -> Option<UnixTime> {
-        let seconds = u64::try_from(self.0.now().seconds()).ok()?;
+        let seconds = u64::try_from(self.0.wall().seconds()).ok()?;
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }

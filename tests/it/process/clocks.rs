@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::nemesis::Poster;
 use super::running::{Caller, PATIENCE, Running};
-use crate::sim::world::{notification, tempdir::TempDir, upgrade};
+use crate::sim::world::{ACCOUNT, notification, tempdir::TempDir, upgrade};
 
 const HOUR_S: i64 = 3_600;
 const YEAR_S: i64 = 365 * 24 * HOUR_S;
@@ -39,6 +39,10 @@ impl Moved {
     fn start(directory: &Path) -> Self {
         let offset = directory.join("offset");
         std::fs::write(&offset, "+0").unwrap();
+        Self { running: Self::run(directory, &offset), offset }
+    }
+
+    fn run(directory: &Path, offset: &Path) -> Running {
         let (library, file) = (library().display().to_string(), offset.display().to_string());
         let variables = [
             ("LD_PRELOAD", library.as_str()),
@@ -46,7 +50,13 @@ impl Moved {
             ("FAKETIME_NO_CACHE", "1"),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
         ];
-        Self { running: Running::start(directory, &variables), offset }
+        Running::start(directory, &variables)
+    }
+
+    /// The next run, with another clock.
+    fn start_again(&self, directory: &Path, seconds: i64) -> Running {
+        self.step(seconds);
+        Self::run(directory, &self.offset)
     }
 
     fn step(&self, seconds: i64) {
@@ -173,4 +183,38 @@ async fn fault_78_a_retry_that_waits_while_the_clock_steps_is_made_when_it_would
         assert_eq!(seen.iter().map(|seen| seen.attempt).collect::<Vec<_>>(), [1, 2, 3]);
         assert!(waits[1] > Duration::from_millis(9_900), "not early: {waits:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_78_a_retry_that_waited_when_the_process_ended_is_made_although_the_clock_went_back_meanwhile()
+{
+    let directory = TempDir::new();
+    let (caller, poster, receiver) = (Caller::new(), Poster::new(), Receiver::default());
+    let url = receiver.start().await;
+    let mut moved = Moved::start(directory.path());
+    caller.register(&moved.running.base, Some(&url)).await;
+    receiver.fail(true);
+    assert!(poster.post(&moved.running.base, change(1)).await.unwrap().is_taken());
+    receiver.has(2).await;
+    moved.running.kill();
+    receiver.fail(false);
+    moved.running = moved.start_again(directory.path(), -HOUR_S);
+    receiver.has(3).await;
+    assert!(moved.running.log().contains("the clock is behind"), "{}", moved.running.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_78_the_times_that_are_shown_follow_the_clock_once_nothing_waits() {
+    let directory = TempDir::new();
+    let (caller, poster) = (Caller::new(), Poster::new());
+    let moved = Moved::start(directory.path());
+    let base = &moved.running.base;
+    caller.register(base, None).await;
+    moved.step(HOUR_S);
+    moved.running.logs("the system's clock again").await;
+    assert!(poster.post(base, change(1)).await.unwrap().is_taken());
+    let events = caller.all(base, &format!("/v1/accounts/{ACCOUNT}/events")).await;
+    let accepted: jiff::Timestamp = events[0]["acceptedAt"].as_str().unwrap().parse().unwrap();
+    let now = Clock::system().now().seconds() + HOUR_S;
+    assert!((accepted.as_second() - now).abs() < 60, "{accepted}");
 }

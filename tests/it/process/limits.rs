@@ -88,7 +88,7 @@ async fn fault_80_without_descriptors_it_waits_without_spinning_delivers_and_rec
     assert!(poster.post(&running.base, many_changes(200)).await.unwrap().is_taken());
     drop((caller, poster));
     let address = running.base.strip_prefix("http://").unwrap().to_owned();
-    let leaked: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    let leaked: Vec<TcpStream> = (0..140).map(|_| TcpStream::connect(&address).unwrap()).collect();
     receiver.has(200).await;
     let before = processor_time(&running);
     tokio::time::sleep(Duration::from_secs(1)).await;
