@@ -138,6 +138,7 @@ impl Dispatcher {
             if claiming.is_none() {
                 claiming = self.claim_due();
             }
+            self.means.env.clock.rest(claiming.is_none() && self.is_idle());
             let wake = self.timetable.next().map_or(Duration::from_hours(1), |at| at.since(self.now()));
             tokio::select! {
                 biased;
@@ -158,6 +159,11 @@ impl Dispatcher {
 
     fn now(&self) -> Timestamp {
         self.means.env.clock.now()
+    }
+
+    /// Nothing waits for an instant: no place is taken, no webhook noted.
+    fn is_idle(&self) -> bool {
+        self.means.handover.depth().0 == 0 && self.timetable.next().is_none()
     }
 
     /// The store's word on what is due; asked again until it answers.
@@ -249,6 +255,7 @@ impl Dispatcher {
 
     /// Ends: unused leases go back, attempts under way may end.
     async fn drain(mut self, mut phase: watch::Receiver<Phase>) {
+        self.means.env.clock.rest(false);
         self.means.handover.close();
         let news = self.means.handover.take();
         let unused: Vec<Claimed> = self.turns.drain().into_iter().chain(news.ready).collect();

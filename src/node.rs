@@ -4,7 +4,6 @@
 mod descriptors;
 mod janitor;
 pub mod process;
-mod steps;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +25,6 @@ use crate::store::{Handover, Store};
 use crate::telemetry::{Depths, Metrics};
 use crate::transport::Transport;
 use janitor::Janitor;
-use steps::Follower;
 
 pub use crate::dispatch::Phase;
 
@@ -111,8 +109,6 @@ impl Node {
         let mut tasks = JoinSet::new();
         tasks.spawn(dispatcher.run(watched.clone()));
         tasks.spawn(janitor.run(watched.clone()));
-        let (clock, store, handover) = (env.clock.clone(), Arc::clone(store), Arc::clone(&parts.handover));
-        tasks.spawn(Follower { clock, store, handover }.run(watched.clone()));
         let setup = setup(settings, parts, in_flight, errand, watched);
         let ingest = Ingest { intake, body_timeout: settings.body_timeout, metrics: metrics.clone() };
         let router = api::router(api::App::new(setup), ingest::router(ingest));

@@ -98,7 +98,7 @@ impl Attempter {
     async fn send_and_settle(&self, claimed: &Claimed, target: &Target) -> Ended {
         let started_at = self.now();
         let started = tokio::time::Instant::now();
-        let outcome = self.send(claimed, target, self.means.env.clock.wall()).await;
+        let outcome = self.send(claimed, target, started_at).await;
         let duration = started.elapsed();
         let now = started_at.plus(duration);
         self.means.metrics.attempt(outcome.class, duration);
@@ -162,7 +162,7 @@ impl Attempter {
             };
             let request = Request {
                 url: target.url.clone(),
-                headers: headers(claimed, target, now, authorization),
+                headers: headers(claimed, target, now, self.means.env.clock.wall(), authorization),
                 body: Bytes::copy_from_slice(&claimed.body),
                 deadline: self.options.attempt_timeout,
             };
@@ -178,22 +178,24 @@ impl Attempter {
     }
 }
 
-/// The headers of a delivery (contract.md 5.8).
+/// The headers of a delivery (contract.md 5.8). Receivers hold `wall` against
+/// their own clocks.
 fn headers(
     claimed: &Claimed,
     target: &Target,
     now: Timestamp,
+    wall: Timestamp,
     authorization: Option<HeaderValue>,
 ) -> Vec<(HeaderName, HeaderValue)> {
     let id = claimed.event.to_string();
-    let signature = sign_webhook(&target.keys(now), &id, now, &claimed.body);
+    let signature = sign_webhook(&target.keys(now), &id, wall, &claimed.body);
     let text =
         |value: String| HeaderValue::try_from(value).expect("digits, UUIDs and base64 are header values");
     let mut headers = vec![
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (USER_AGENT, HeaderValue::from_static(AGENT)),
         (HeaderName::from_static("webhook-id"), text(id)),
-        (HeaderName::from_static("webhook-timestamp"), text(now.seconds().to_string())),
+        (HeaderName::from_static("webhook-timestamp"), text(wall.seconds().to_string())),
         (HeaderName::from_static("webhook-signature"), text(signature)),
         (HeaderName::from_static("bellwether-attempt"), text((claimed.attempts + 1).to_string())),
         (HeaderName::from_static("bellwether-sequence"), text(claimed.sequence.to_string())),

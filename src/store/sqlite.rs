@@ -29,7 +29,7 @@ mod routes;
 mod rows;
 mod settle;
 mod space;
-mod steps;
+mod stepped;
 mod webhooks;
 mod writer;
 
@@ -112,7 +112,7 @@ impl Sqlite {
         let open = move || {
             let mut connection = connection::open_writer(path)?;
             claim::void_leases(&mut connection, now)?;
-            steps::make_up(&mut connection, now)?;
+            stepped::bring_back(&connection, now)?;
             let lock = lock.try_clone().map_err(|error| connection::cannot_lock(path, &error))?;
             let (alone, handover) = ((lock, Arc::clone(&owned)), Arc::clone(&handover));
             State::new(connection, alone, handover, faults.clone(), metrics.clone(), options.lease_ms)

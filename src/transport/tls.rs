@@ -87,7 +87,7 @@ pub(super) fn server_name(host: &Host) -> Option<ServerName<'static>> {
     }
 }
 
-/// The program's clock, for the dates of certificates.
+/// The wall clock, for the dates of certificates.
 struct Wall(Clock);
 
 impl fmt::Debug for Wall {
