@@ -1,3 +1,5 @@
+//! Space taken away and given back, on files and limits of a size to play with.
+
 use super::*;
 
 const SMALL: Limits = Limits { reserve: 100_000, long_log: 1 << 20, longest_log: 2 << 20 };
