@@ -150,6 +150,7 @@ async fn fault_17_and_83_it_stops_cleanly_on_a_full_disk_and_starts_on_one_to_de
     );
     disk.empty();
     poster.until(&running.base, || change(1), Answer::is_taken).await;
+    caller.quiesce(&running.base).await;
     drop(running);
     // Filled while it is down: the reserve is what it starts with.
     disk.fill();
