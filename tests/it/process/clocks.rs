@@ -202,7 +202,13 @@ async fn fault_78_a_retry_that_waited_when_the_process_ended_is_made_although_th
     caller.register(&moved.running.base, Some(&url)).await;
     receiver.fail(true);
     assert!(poster.post(&moved.running.base, change(1)).await.unwrap().is_taken());
-    receiver.has(2).await;
+    // Once the second failure is recorded: before, its lease would be void.
+    let deadline = Instant::now() + PATIENCE;
+    let waiting = format!("/v1/accounts/{ACCOUNT}/deliveries?status=pending");
+    while caller.all(&moved.running.base, &waiting).await[0]["attemptCount"] != 2 {
+        assert!(Instant::now() < deadline, "the second attempt is not recorded");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     moved.running.kill();
     receiver.fail(false);
     moved.running = moved.start_again(directory.path(), -HOUR_S);
