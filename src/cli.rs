@@ -18,6 +18,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::ConfigError;
 use crate::node::process::ProcessError;
+use crate::telemetry::logs;
 
 /// Delivers changes of WhatsApp business numbers to the right webhook.
 #[derive(Parser)]
@@ -138,8 +139,7 @@ pub fn run() -> ExitCode {
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Nobody may be listening any more; the exit code still tells.
-            let _ = writeln!(std::io::stderr(), "{}{}", failure.mark, failure.message);
+            logs::last_words(format!("{}{}", failure.mark, failure.message));
             ExitCode::from(failure.exit as u8)
         }
     }

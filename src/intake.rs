@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use bytes::Bytes;
 use secrecy::SecretString;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
@@ -25,8 +26,12 @@ use crate::telemetry::{Metrics, Refused};
 /// The largest notification (Meta sends up to 3 MB).
 pub const LARGEST_NOTIFICATION_BYTES: usize = 4 << 20;
 
-/// Bodies being read or written at once may add up to this.
+/// Bodies being read or written at once may take this, with what is read out of
+/// them.
 pub const BODIES_IN_MEMORY_BYTES: usize = 128 << 20;
+
+/// Once for the body, once for what is read out of it.
+const COPIES: usize = 2;
 
 /// The longest challenge that is echoed.
 const LONGEST_CHALLENGE: usize = 256;
@@ -165,12 +170,14 @@ impl Intake {
         &self,
         app: &str,
         signatures: impl Iterator<Item = &'a [u8]>,
-        body: &[u8],
+        body: Bytes,
     ) -> Result<Receipt, Refusal> {
         let keys = &self.app(app)?.keys;
-        verify_meta(keys, signatures, body)
+        verify_meta(keys, signatures, &body)
             .map_err(|error| self.refuse(app, Refused::Signature, error.into()))?;
-        let notification = meta::read(body);
+        let notification = meta::read(&body);
+        // What was read out of it is kept until it is written: not both.
+        drop(body);
         self.metrics.ignored(notification.ignored);
         let items: Vec<Item> = notification.items.into_iter().map(item).collect();
         let ignored = notification.ignored;
@@ -219,9 +226,10 @@ pub struct Room<'a> {
 }
 
 impl Room<'_> {
-    /// Takes `bytes` more; false if there are not so many left.
+    /// Takes `bytes` of a body more; false if there is no memory for them.
     pub fn grow(&mut self, bytes: usize) -> bool {
-        let Ok(more) = self.memory.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)) else {
+        let taken = bytes.saturating_mul(COPIES);
+        let Ok(more) = self.memory.try_acquire_many(u32::try_from(taken).unwrap_or(u32::MAX)) else {
             return false;
         };
         match &mut self.taken {

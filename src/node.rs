@@ -1,6 +1,7 @@
 //! One node, wired from its parts: used by the binary with the real ones and
 //! by every simulation with scripted ones. There is no other wiring.
 
+mod descriptors;
 mod janitor;
 pub mod process;
 

@@ -5,4 +5,4 @@
 pub mod logs;
 pub mod metrics;
 
-pub use metrics::{Depths, Metrics, Refused};
+pub use metrics::{Depths, Metrics, NoSpace, Refused};

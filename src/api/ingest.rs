@@ -71,7 +71,7 @@ async fn notify(State(ingest): State<Ingest>, Path(app): Path<String>, request: 
         Err(error) => return unread(&ingest.metrics, &error),
     };
     let signatures = head.headers.get_all("x-hub-signature-256").iter().map(HeaderValue::as_bytes);
-    match ingest.intake.receive(&app, signatures, &body).await {
+    match ingest.intake.receive(&app, signatures, body).await {
         Ok(receipt) => accepted(&receipt),
         Err(refusal) => refused(&refusal),
     }

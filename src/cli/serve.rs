@@ -4,7 +4,7 @@ use super::{ConfigFile, Failure, runtime};
 use crate::config::Config;
 use crate::env::Env;
 use crate::node::process::{Process, ProcessError};
-use crate::telemetry::logs;
+use crate::telemetry::logs::{self, Flush};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -14,13 +14,18 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(arguments.file.path())?;
-    let _logs = logs::start(config.log.level, config.log.format);
-    runtime()?.block_on(serve(&config)).map_err(Failure::from)
+    let logs = logs::start(config.log.level, config.log.format);
+    let runtime = runtime()?;
+    let served = runtime.block_on(serve(&config, &logs));
+    // A query that is still under way must not hold up the end.
+    runtime.shutdown_background();
+    served.map_err(Failure::from)
 }
 
-async fn serve(config: &Config) -> Result<(), ProcessError> {
+async fn serve(config: &Config, logs: &Flush) -> Result<(), ProcessError> {
     let env = Env { faults: config.faults.clone(), ..Env::real() };
     let process = Process::open(config, env).await?;
+    process.count_lost_lines(logs.lost());
     let address = process.address()?;
     tracing::info!(%address, store = %config.store.path.display(), "bellwether {} serves", env!("CARGO_PKG_VERSION"));
     if config.meta.apps.is_empty() {

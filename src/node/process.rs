@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::descriptors::Shares;
 use super::{Node, Parts, Phase, Settings};
 use crate::config::{self, Config, ConfigError};
 use crate::dispatch;
@@ -21,12 +22,17 @@ use crate::server;
 use crate::store::sqlite::{self, Mode, Options, Sqlite};
 use crate::store::{self, Catalog, Handover};
 use crate::telemetry::Metrics;
+use crate::telemetry::logs::Lost;
 use crate::transport::http::{self, HttpTransport};
 use crate::transport::resolve::Resolver;
 use crate::transport::tls;
 
 /// A lease outlives an attempt by this: what waits in memory has it to begin.
 const LEASE_SLACK: Duration = Duration::from_mins(1);
+
+/// What the system sends to a process that writes beyond the largest size of a
+/// file. Handled, so that the write fails and the process lives.
+const SIGXFSZ: i32 = 25;
 
 /// Writes that may wait for the writer.
 const WRITES_WAITING: usize = 8_192;
@@ -88,6 +94,7 @@ pub struct Process {
 impl Process {
     /// Opens the store, binds the listener and starts the node.
     pub async fn open(config: &Config, env: Env) -> Result<Self, ProcessError> {
+        drop(signal(SignalKind::from_raw(SIGXFSZ))?);
         let address = config.server.listen;
         let listener =
             TcpListener::bind(address).await.map_err(|source| ProcessError::Listen { address, source })?;
@@ -107,7 +114,8 @@ impl Process {
         let (faults, now) = (env.faults.clone(), env.clock.now());
         let store = Sqlite::open(&options, Arc::clone(&handover), faults, metrics.clone(), now)?;
         recognise_key(&store, &vault, &env).await?;
-        let settings = settings(config, listener.local_addr()?);
+        let shares = Shares::of(config);
+        let settings = settings(config, shares, listener.local_addr()?);
         let transport = transport(config, &settings, &env)?;
         let depth = store.clone();
         let ends = Ends { failed: store.failed(), damaged: store.damaged() };
@@ -121,7 +129,7 @@ impl Process {
             writes_waiting: Arc::new(move || depth.depth()),
         };
         let limits = server::Limits {
-            max_connections: config.server.max_connections,
+            max_connections: shares.connections,
             header_timeout: config.server.header_timeout,
             drain_timeout: config.server.drain_timeout,
         };
@@ -131,6 +139,11 @@ impl Process {
     /// Where it listens.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Shows how many log lines were lost among its metrics.
+    pub fn count_lost_lines(&self, lost: &Lost) {
+        self.metrics.count_lost_lines(lost);
     }
 
     /// Serves until SIGTERM or SIGINT, then drains: stops accepting, lets
@@ -203,7 +216,7 @@ async fn recognise_key(store: &Sqlite, vault: &Vault, env: &Env) -> Result<(), P
     }
 }
 
-fn settings(config: &Config, own: SocketAddr) -> Settings {
+fn settings(config: &Config, shares: Shares, own: SocketAddr) -> Settings {
     let apps = config.meta.apps.iter().map(|(name, app)| {
         let secrets = std::iter::once(&app.app_secret).chain(&app.previous_app_secret);
         let keys = secrets.map(|secret| MetaKey::new(secrecy::ExposeSecret::expose_secret(secret))).collect();
@@ -229,7 +242,7 @@ fn settings(config: &Config, own: SocketAddr) -> Settings {
         dispatch: dispatch::Options {
             schedule: delivery.retry_schedule.clone(),
             attempt_timeout: delivery.attempt_timeout,
-            max_in_flight: delivery.max_in_flight,
+            max_in_flight: shares.attempts,
             max_in_flight_per_webhook: delivery.max_in_flight_per_webhook,
         },
     }

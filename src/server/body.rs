@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 
 /// Why a body was not read.
@@ -64,19 +64,20 @@ pub async fn read_with_room(
     if announced > limit {
         return Err(BodyError::TooLarge { limit });
     }
-    let reading = collect(body, limit, announced.min(FIRST_BYTES), room);
+    let reading = collect(body, limit, announced, room);
     tokio::time::timeout(deadline, reading).await.unwrap_or(Err(BodyError::Timeout))
 }
 
 /// Copies piece by piece: a list of pieces would let one-byte pieces take many
-/// times the limit.
+/// times the limit. What is set aside doubles, up to what is announced: a long
+/// body ends up with no more than its length.
 async fn collect(
     mut body: Body,
     limit: usize,
-    first: usize,
+    announced: usize,
     mut room: impl FnMut(usize) -> bool,
 ) -> Result<Bytes, BodyError> {
-    let mut bytes = BytesMut::with_capacity(first);
+    let mut bytes = Vec::with_capacity(announced.min(FIRST_BYTES));
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
             continue; // Trailers.
@@ -87,9 +88,14 @@ async fn collect(
         if !room(data.len()) {
             return Err(BodyError::NoRoom);
         }
+        let needed = bytes.len() + data.len();
+        if needed > bytes.capacity() {
+            let doubled = (2 * bytes.capacity()).min(announced);
+            bytes.reserve_exact(doubled.max(needed) - bytes.len());
+        }
         bytes.extend_from_slice(&data);
     }
-    Ok(bytes.freeze())
+    Ok(bytes.into())
 }
 
 fn announced(headers: &HeaderMap) -> u64 {

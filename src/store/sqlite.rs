@@ -8,7 +8,9 @@
 //! the simulation the same code runs as a task on paused time.
 //!
 //! An I/O error during a commit ends the writer: what reached the disk is then
-//! unknown, so nothing more may be acknowledged before a fresh start.
+//! unknown, so nothing more may be acknowledged before a fresh start. A write
+//! that finds no space is none: nothing of it counts, and `space` sees to it
+//! that what is stored is still delivered.
 
 mod accept;
 mod catalog;
@@ -29,6 +31,7 @@ mod retire;
 mod routes;
 mod rows;
 mod settle;
+mod space;
 mod stepped;
 mod tail;
 mod weakened;
@@ -44,6 +47,7 @@ use tokio::sync::watch;
 use connection::Readers;
 pub use connection::{Problem, check_directory, inspect};
 use damage::Damage;
+use space::Space;
 use writer::{Handle, State};
 
 use super::queue::{
@@ -94,13 +98,15 @@ pub struct Sqlite {
     surveys: Arc<Readers>,
     damage: Damage,
     faults: Faults,
+    space: Arc<Space>,
 }
 
 impl Sqlite {
     /// Opens or makes the store at `options.path`, brings its schema up to
     /// date, and starts the writer. Leases of earlier runs are void: what they
     /// held is due at once. Refuses a newer schema, a second process, a SQLite
-    /// older than 3.51.3 and durability settings that did not take.
+    /// older than 3.51.3 and durability settings that did not take. On a full
+    /// disk it opens with the help of the reserve.
     pub fn open(
         options: &Options,
         handover: Arc<Handover>,
@@ -108,18 +114,27 @@ impl Sqlite {
         metrics: Metrics,
         now: Timestamp,
     ) -> Result<Self, Error> {
-        let (mut connection, lock) = connection::open_writer(&options.path)?;
-        weakened::connection(&faults, &connection)?;
-        let refuse = |error| connection::refuse_damaged(&options.path, error);
-        claim::void_leases(&mut connection, now).map_err(|error| refuse(error.into()))?;
-        stepped::bring_back(&connection, now).map_err(|error| refuse(error.into()))?;
+        let lock = connection::lock(&options.path)?;
+        let space = Arc::new(Space::new(&options.path, options.mode, metrics.clone()));
+        let (owned, path, planned) = (Arc::clone(&space), &options.path, faults.clone());
+        let open = move || {
+            let mut connection = connection::open_writer(path)?;
+            weakened::connection(&planned, &connection)?;
+            claim::void_leases(&mut connection, now)?;
+            stepped::bring_back(&connection, now)?;
+            let lock = lock.try_clone().map_err(|error| connection::cannot_lock(path, &error))?;
+            let (alone, handover) = ((lock, Arc::clone(&owned)), Arc::clone(&handover));
+            State::new(connection, alone, handover, planned.clone(), metrics.clone(), options.lease_ms)
+        };
+        let state = open()
+            .or_else(|error| if space.release() { open() } else { Err(error) })
+            .map_err(|error| connection::refuse_damaged(path, error))?;
+        space.restore();
         let damage = Damage::default();
         let pool = |size| Arc::new(Readers::new(options.path.clone(), options.mode, size, damage.clone()));
         let (readers, lookups, surveys) = (pool(READERS), pool(LOOKUPS), pool(SURVEYS));
-        let state = State::new(connection, lock, handover, faults.clone(), metrics, options.lease_ms)
-            .map_err(refuse)?;
         let writer = writer::start(state, options.queue, options.mode)?;
-        Ok(Self { writer, readers, lookups, surveys, damage, faults })
+        Ok(Self { writer, readers, lookups, surveys, damage, faults, space })
     }
 
     /// Becomes true when the writer has ended on an error it can't survive; the
@@ -160,6 +175,42 @@ impl Sqlite {
         self.writer.submit_apart(move |turn| damage.notice(work(turn)))
     }
 
+    /// Does `write`, which makes the store grow, unless there is no space for it.
+    /// Who is refused looks whether there is again, at most once in a while.
+    fn if_space<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Self) -> Reply<T> + Send + 'static,
+    ) -> Reply<T> {
+        if self.space.refusal().is_none() {
+            return write(self);
+        }
+        let store = self.clone();
+        Box::pin(async move {
+            if store.space.may_look() {
+                let space = Arc::clone(&store.space);
+                // An error of its own changes nothing of what is asked below.
+                let _ = store
+                    .write(move |_| {
+                        space.look();
+                        Ok(())
+                    })
+                    .await;
+            }
+            match store.space.refusal() {
+                Some(refusal) => Err(refusal),
+                None => write(&store).await,
+            }
+        })
+    }
+
+    /// [`Sqlite::write_apart`] of what makes the store grow.
+    fn add_apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut writer::Turn<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Reply<T> {
+        self.if_space(|store| store.write_apart(work))
+    }
+
     /// Runs `query` on a read-only connection, in one snapshot.
     fn read<T: Send + 'static>(
         &self,
@@ -190,11 +241,11 @@ impl Sqlite {
 
 impl Queue for Sqlite {
     fn accept(&self, batch: Batch) -> Reply<Receipt> {
-        self.accept_batch(weakened::batch(&self.faults, batch))
+        self.if_space(|store| store.accept_batch(weakened::batch(&store.faults, batch)))
     }
 
     fn publish(&self, publication: Publication) -> Reply<Published> {
-        self.write(move |turn| publish::publish(turn, &publication))
+        self.if_space(|store| store.write(move |turn| publish::publish(turn, &publication)))
     }
 
     fn claim(&self, wants: Vec<Want>, now: Timestamp) -> Reply<Vec<(WebhookKey, Option<Timestamp>)>> {
@@ -235,10 +286,19 @@ impl From<rusqlite::Error> for Error {
             _ if damage::is_damage(&error) => {
                 return Self::new(super::ErrorKind::Damaged, damage::Tells::told(&error));
             }
+            _ if error.sqlite_error().is_some_and(|error| was_not_written(error.extended_code)) => Full,
             _ => Failed,
         };
         Self::new(kind, format!("the store failed: {error}"))
     }
+}
+
+/// Whether a write was refused before anything of it could count: beyond a quota
+/// or a file's largest size, or on a disk that has become read-only. A failed
+/// fsync is none of these.
+fn was_not_written(extended_code: i32) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
+    [SQLITE_IOERR_WRITE, SQLITE_IOERR_SHMSIZE].contains(&extended_code)
 }
 
 #[cfg(test)]

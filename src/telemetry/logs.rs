@@ -4,11 +4,10 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -77,6 +76,29 @@ fn filter(level: LevelFilter) -> Targets {
     Targets::new().with_default(level).with_targets(QUIET.map(|target| (target, quiet)))
 }
 
+/// Says a program's last words on standard error, unless nobody takes them
+/// within a second: an end must not wait for a reader.
+pub fn last_words(text: String) {
+    let (done, said) = sync_channel(1);
+    let thread = std::thread::Builder::new().name("last-words".to_owned());
+    // Without a thread nothing is said; the exit code still tells.
+    let _ = thread.spawn(move || {
+        let _ = writeln!(io::stderr(), "{text}");
+        let _ = done.try_send(());
+    });
+    let _ = said.recv_timeout(LAST_LINES);
+}
+
+/// How many lines were lost so far. Clones are the same count.
+#[derive(Clone, Default)]
+pub struct Lost(Counter);
+
+impl Lost {
+    pub(super) fn counter(&self) -> Counter {
+        self.0.clone()
+    }
+}
+
 enum Message {
     Line(Vec<u8>),
     /// To be answered once everything before it is written.
@@ -87,22 +109,23 @@ enum Message {
 #[derive(Clone)]
 struct Lines {
     queue: SyncSender<Message>,
-    lost: Arc<AtomicU64>,
+    lost: Lost,
 }
 
 impl Lines {
     fn start(out: impl Write + Send + 'static) -> (Self, Flush) {
         let (queue, waiting) = sync_channel(LINES_WAITING);
-        let lines = Self { queue: queue.clone(), lost: Arc::default() };
-        let lost = Arc::clone(&lines.lost);
+        let lines = Self { queue: queue.clone(), lost: Lost::default() };
+        let (lost, told) = (lines.lost.clone(), lines.lost.clone());
         let thread = std::thread::Builder::new().name("log".to_owned());
         // Without a thread, lines are lost, which `Lines` is made for.
         let _ = thread.spawn(move || write_lines(&waiting, &lost, out));
-        (lines, Flush(queue))
+        (lines, Flush { queue, lost: told })
     }
 }
 
-fn write_lines(waiting: &Receiver<Message>, lost: &AtomicU64, mut out: impl Write) {
+fn write_lines(waiting: &Receiver<Message>, lost: &Lost, mut out: impl Write) {
+    let mut told = 0;
     for message in waiting {
         // There is nowhere to tell that the log can't be written.
         match message {
@@ -114,7 +137,9 @@ fn write_lines(waiting: &Receiver<Message>, lost: &AtomicU64, mut out: impl Writ
                 let _ = done.try_send(());
             }
         }
-        let count = lost.swap(0, Ordering::Relaxed);
+        let lost = lost.0.get();
+        let count = lost - told;
+        told = lost;
         if count > 0 {
             let _ = writeln!(out, "{count} log lines were lost here: standard error was not read in time");
         }
@@ -133,7 +158,7 @@ impl<'a> MakeWriter<'a> for Lines {
 impl Write for &Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.queue.try_send(Message::Line(line.to_vec())).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lost.0.inc();
         }
         Ok(line.len())
     }
@@ -145,12 +170,22 @@ impl Write for &Lines {
 
 /// Writes the lines that wait when dropped, for at most a second.
 #[must_use = "the last lines are written when this is dropped"]
-pub struct Flush(SyncSender<Message>);
+pub struct Flush {
+    queue: SyncSender<Message>,
+    lost: Lost,
+}
+
+impl Flush {
+    /// How many lines were lost so far.
+    pub fn lost(&self) -> &Lost {
+        &self.lost
+    }
+}
 
 impl Drop for Flush {
     fn drop(&mut self) {
         let (done, written) = sync_channel(1);
-        if self.0.try_send(Message::Flush(done)).is_ok() {
+        if self.queue.try_send(Message::Flush(done)).is_ok() {
             let _ = written.recv_timeout(LAST_LINES);
         }
     }
@@ -159,7 +194,7 @@ impl Drop for Flush {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{Mutex, mpsc};
+    use std::sync::{Arc, Mutex, mpsc};
     use tracing::subscriber::with_default;
 
     #[derive(Clone, Default)]

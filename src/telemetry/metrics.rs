@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::logs::Lost;
 use crate::model::attempt::OutcomeClass;
 use crate::model::delivery::DeliveryState;
 use crate::store::catalog::Totals;
@@ -74,6 +75,31 @@ impl Refused {
     }
 }
 
+/// Why nothing new is stored for the time being.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoSpace {
+    /// The disk is full, or a limit on what may be written is reached.
+    Disk,
+    /// The log is too long, since somebody reads for too long.
+    Log,
+    /// The files are no longer where they belong.
+    Moved,
+}
+
+impl NoSpace {
+    /// All reasons.
+    pub const ALL: [Self; 3] = [Self::Disk, Self::Log, Self::Moved];
+
+    /// The reason's name, as in the metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Log => "log",
+            Self::Moved => "moved",
+        }
+    }
+}
+
 /// How much waits in memory, asked for at a scrape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Depths {
@@ -112,6 +138,9 @@ struct Inner {
     depths: [Gauge; 3],
     connections: Gauge,
     unanswered: Counter,
+    log_bytes: Gauge,
+    /// In the order of [`NoSpace::ALL`].
+    no_space: [Gauge; 3],
 }
 
 const CHANGES: [&str; 6] = ["accepted", "duplicate", "resent", "unrouted", "unparsed", "ignored"];
@@ -150,6 +179,7 @@ impl Metrics {
         let settled = ("deliveries_settled", "Deliveries that ended", "state");
         let deliveries = ("deliveries", "Deliveries in the store", "state");
         let depths = ("queue_depth", "What waits in memory", "queue");
+        let no_space = ("store_no_space", "Whether nothing new is stored, and why: 0 or 1", "reason");
         let [delivered, exhausted, canceled] = family(
             r,
             settled,
@@ -171,6 +201,8 @@ impl Metrics {
             connections: Gauge::default(),
             registry: Mutex::default(),
             unanswered: Counter::default(),
+            log_bytes: Gauge::default(),
+            no_space: family(r, no_space, NoSpace::ALL.map(NoSpace::as_str)),
         };
         inner.register_single(r);
         *inner.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
@@ -213,6 +245,22 @@ impl Metrics {
     pub fn committed(&self, batch: usize, took: Duration) {
         self.0.batch_size.observe(f64::from(u32::try_from(batch).unwrap_or(u32::MAX)));
         self.0.commit.observe(took.as_secs_f64());
+    }
+
+    /// Says how long the store's log is.
+    pub fn log_bytes(&self, bytes: u64) {
+        self.0.log_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Says whether nothing new is stored for that reason.
+    pub fn no_space(&self, why: NoSpace, wrong: bool) {
+        self.0.no_space[why as usize].set(wrong.into());
+    }
+
+    /// Shows a count of lost log lines, kept elsewhere: logs are the process's.
+    pub fn count_lost_lines(&self, lost: &Lost) {
+        let mut registry = self.0.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register("log_lines_lost", "Log lines that nobody took in time", lost.counter());
     }
 
     /// Counts a connection for as long as the result lives.
@@ -264,6 +312,8 @@ impl Inner {
             "Scrapes that the store did not answer: its figures are then those of the last that it did";
         registry.register("scrapes_unanswered", help, self.unanswered.clone());
         registry.register("connections", "Connections that are served", self.connections.clone());
+        let help = "How long the store's log is: what is committed and not yet used anew";
+        registry.register_with_unit("store_log", help, Unit::Bytes, self.log_bytes.clone());
     }
 }
 

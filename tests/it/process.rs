@@ -2,9 +2,15 @@
 
 mod bench;
 mod canaries;
+mod clocks;
 mod commands;
 mod crashes;
+mod disk;
 mod ledger;
+mod limits;
+mod nemesis;
 mod outwards;
+mod pauses;
 pub(crate) mod running;
 mod shutdown;
+mod unread;

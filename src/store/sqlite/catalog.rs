@@ -18,7 +18,7 @@ use crate::store::{Error, Reply};
 
 impl Catalog for Sqlite {
     fn put_account(&self, account: Account) -> Reply<bool> {
-        self.write_apart(move |turn| control::put_account(turn, &account))
+        self.add_apart(move |turn| control::put_account(turn, &account))
     }
 
     fn account(&self, id: AccountId) -> Reply<Option<Account>> {
@@ -34,7 +34,7 @@ impl Catalog for Sqlite {
     }
 
     fn put_business_account(&self, business_account: BusinessAccount) -> Reply<bool> {
-        self.write_apart(move |turn| control::put_business_account(turn, &business_account))
+        self.add_apart(move |turn| control::put_business_account(turn, &business_account))
     }
 
     fn business_account(&self, id: BusinessAccountId) -> Reply<Option<BusinessAccount>> {
@@ -58,7 +58,7 @@ impl Catalog for Sqlite {
     }
 
     fn put_key(&self, key: ApiKey, hash: [u8; 32]) -> Reply<()> {
-        self.write_apart(move |turn| control::put_key(turn, &key, &hash))
+        self.add_apart(move |turn| control::put_key(turn, &key, &hash))
     }
 
     fn key(&self, id: String) -> Reply<Option<(ApiKey, [u8; 32])>> {
@@ -82,7 +82,7 @@ impl Catalog for Sqlite {
     }
 
     fn put_webhooks(&self, webhooks: Vec<Webhook>) -> Reply<()> {
-        self.write_apart(move |turn| webhooks::put_webhooks(turn, &webhooks))
+        self.add_apart(move |turn| webhooks::put_webhooks(turn, &webhooks))
     }
 
     fn delete_webhooks(
@@ -120,7 +120,7 @@ impl Catalog for Sqlite {
         deliveries: Vec<DeliveryId>,
         now: Timestamp,
     ) -> Reply<Vec<Replayed>> {
-        self.write_apart(move |turn| replays::replay(turn, account, &deliveries, now))
+        self.add_apart(move |turn| replays::replay(turn, account, &deliveries, now))
     }
 
     /// Counting may take a while: it is done on a reader, so that the writer
@@ -130,7 +130,7 @@ impl Catalog for Sqlite {
         Box::pin(async move {
             let (query, by) = (replay.query.clone(), replay.created_at);
             let matched = store.survey(move |sql| replays::count(sql, &query, by)).await?;
-            store.write_apart(move |turn| replays::put_replay(turn, replay, matched)).await
+            store.add_apart(move |turn| replays::put_replay(turn, replay, matched)).await
         })
     }
 
@@ -184,12 +184,16 @@ impl Catalog for Sqlite {
     fn ping(&self) -> Reply<()> {
         let store = self.clone();
         Box::pin(async move {
-            store.write_apart(|turn| queries::ping_by_writing(turn.sql)).await?;
+            store.add_apart(|turn| queries::ping_by_writing(turn.sql)).await?;
             store.read(queries::ping_by_reading).await
         })
     }
 
+    /// Without space it waits: listing gets slower and stays right.
     fn tidy(&self, step: usize) -> Reply<bool> {
+        if self.space.refusal().is_some() {
+            return Box::pin(std::future::ready(Ok(false)));
+        }
         self.write_apart(move |turn| {
             let unlisted = listing::extend(turn.sql, step)?;
             let uncanceled = webhooks::cancel_deleted(turn, step)?;

@@ -29,7 +29,10 @@ const APPLICATION_ID: i64 = 0x4245_4c4c;
 const OLDEST_SQLITE: i32 = 3_051_003;
 
 /// Files for their owner alone: they hold what customers are told.
-const OWN: u32 = 0o600;
+pub(super) const OWN: u32 = 0o600;
+
+/// How long a connection waits for another one's lock.
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// Prepared statements kept per connection.
 const STATEMENTS: usize = 128;
@@ -49,16 +52,14 @@ pub fn check_directory(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Opens the connection that writes, alone: the lock file next to the database
-/// stays locked while the returned handle lives.
-pub(super) fn open_writer(path: &Path) -> Result<(Connection, File), Error> {
+/// Opens the connection that writes; the store is locked.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(unusable(format!(
             "SQLite {} can lose committed data; 3.51.3 or later is needed",
             rusqlite::version()
         )));
     }
-    let lock = lock(path)?;
     make(path)?;
     let mut connection = Connection::open(path).map_err(|error| cannot_open(path, &error))?;
     // Before anything is set: preparing would change a file of somebody else's.
@@ -66,7 +67,7 @@ pub(super) fn open_writer(path: &Path) -> Result<(Connection, File), Error> {
     prepare(&connection, path)?;
     look_over(&mut connection, path, LOOK_OVER)?;
     migrate(&mut connection, path)?;
-    Ok((connection, lock))
+    Ok(connection)
 }
 
 fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
@@ -120,13 +121,15 @@ fn make(path: &Path) -> Result<(), Error> {
 }
 
 /// `path` with `suffix` after its name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-fn lock(path: &Path) -> Result<File, Error> {
+/// Makes sure that this process is alone with the store: the lock file next to the
+/// database stays locked while the returned handle, or a copy of it, lives.
+pub(super) fn lock(path: &Path) -> Result<File, Error> {
     let lock_path = beside(path, ".lock");
     let file = File::options()
         .create(true)
@@ -137,15 +140,16 @@ fn lock(path: &Path) -> Result<File, Error> {
         .map_err(|error| cannot("create", &lock_path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::Error(error)) => Err(unusable(format!(
-            "cannot lock {}: {error}\nhint: the store needs a local file system",
-            lock_path.display()
-        ))),
+        Err(TryLockError::Error(error)) => Err(cannot_lock(&lock_path, &error)),
         Err(TryLockError::WouldBlock) => Err(unusable(format!(
             "the store {} is in use by another process\nhint: stop that one first, one store serves one process",
             path.display()
         ))),
     }
+}
+
+pub(super) fn cannot_lock(path: &Path, error: &io::Error) -> Error {
+    unusable(format!("cannot lock {}: {error}\nhint: the store needs a local file system", path.display()))
 }
 
 /// Sets what durability rests on, and reads it back.
@@ -158,9 +162,10 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), Error> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "busy_timeout", 5_000)?;
+        connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "cache_size", -16_384)?;
-        connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+        // The log is copied back by `space`, which sees errors.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
         connection.pragma_update(None, "temp_store", "MEMORY")
     };
@@ -296,7 +301,7 @@ fn open_to_read(path: &Path) -> Result<Connection, Error> {
 fn open_reader(path: &Path) -> Result<Connection, Error> {
     let connection = open_to_read(path)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.pragma_update(None, "busy_timeout", 5_000)?;
+    connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "synchronous", "FULL")?;

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::Mode;
+use super::space::Space;
 use crate::env::{Fault, Faults, Point};
 use crate::store::{Error, ErrorKind, Handover};
 use crate::telemetry::Metrics;
@@ -37,13 +38,14 @@ pub(super) struct State {
     faults: Faults,
     metrics: Metrics,
     lease_ms: i64,
+    space: Arc<Space>,
     _lock: File,
 }
 
 impl State {
     pub(super) fn new(
         connection: Connection,
-        lock: File,
+        (lock, space): (File, Arc<Space>),
         handover: Arc<Handover>,
         faults: Faults,
         metrics: Metrics,
@@ -55,7 +57,7 @@ impl State {
             |row| row.get(0),
         )?;
         let memory = Memory::read(&connection, opened)?;
-        Ok(Self { connection, memory, handover, faults, metrics, lease_ms, _lock: lock })
+        Ok(Self { connection, memory, handover, faults, metrics, lease_ms, space, _lock: lock })
     }
 
     /// Runs the jobs in one transaction, commits, answers. An error that the
@@ -78,6 +80,9 @@ impl State {
                 tracing::error!(%error, jobs = size, "a group of writes failed; none of it is acknowledged");
                 for answer in answers {
                     answer(Err(&error));
+                }
+                if error.kind == ErrorKind::Full {
+                    self.space.ran_out();
                 }
                 if is_fatal(&error) { Err(error) } else { Ok(()) }
             }
@@ -181,7 +186,7 @@ fn write_in_thread(
     while let Some(first) = waiting.blocking_recv() {
         let group = gather(first, &mut waiting);
         depth.store(group.len(), Ordering::Relaxed);
-        let written = state.commit(group);
+        let written = state.commit(group).and_then(|()| state.space.keep(&state.connection));
         depth.store(0, Ordering::Relaxed);
         if let Err(error) = written {
             tracing::error!(%error, "the store can't go on; ending so that a fresh start finds out what is durable");
@@ -196,7 +201,8 @@ async fn write_in_task(mut state: State, mut waiting: mpsc::Receiver<Job>, repor
         if let Some(stall) = state.faults.stall() {
             tokio::time::sleep(stall).await;
         }
-        if state.commit(gather(first, &mut waiting)).is_err() {
+        let group = gather(first, &mut waiting);
+        if state.commit(group).and_then(|()| state.space.keep(&state.connection)).is_err() {
             report.send_replace(true);
             return;
         }

@@ -78,7 +78,10 @@ fn every_series_is_there_from_the_start_under_its_name() {
     family("deliveries_settled_total", "state", &["delivered", "exhausted", "canceled"]);
     family("deliveries", "state", &["pending", "delivered", "exhausted", "canceled"]);
     family("queue_depth", "queue", &["writer", "dispatch", "in_flight"]);
-    for name in ["unrouted", "oldest_due_seconds", "connections", "scrapes_unanswered_total"] {
+    family("store_no_space", "reason", &["disk", "log", "moved"]);
+    for name in
+        ["unrouted", "oldest_due_seconds", "connections", "scrapes_unanswered_total", "store_log_bytes"]
+    {
         expected.push(format!("bellwether_{name}"));
     }
     for name in ["commit_batch_size", "commit_seconds", "attempt_seconds"] {

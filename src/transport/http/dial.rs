@@ -17,7 +17,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tower::Service;
@@ -29,6 +29,10 @@ use crate::transport::resolve::Resolver;
 use crate::transport::tls;
 
 const NOT_IN_TIME: DialError = DialError::Connect("no connection in time");
+
+/// ENFILE and EMFILE: no descriptor is left, in the system or in this process.
+const NO_DESCRIPTOR: [i32; 2] = [23, 24];
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Opens connections for the pool.
 #[derive(Clone)]
@@ -110,11 +114,24 @@ impl Shared {
 }
 
 async fn connect_one(address: SocketAddr, patience: Duration) -> Result<TcpStream, DialError> {
-    let connected = timeout(patience, TcpStream::connect(address)).await;
+    let connected = timeout(patience, connect_when_possible(address)).await;
     let tcp = connected.map_err(|_| NOT_IN_TIME)?.map_err(|error| connect_error(&error))?;
     // A delivery is one small write that nothing follows: never wait to fill a packet.
     tcp.set_nodelay(true).map_err(|_| DialError::Reset)?;
     Ok(tcp)
+}
+
+/// Waits for a descriptor where there is none: that is our shortage, and no
+/// failure of the receiver's.
+async fn connect_when_possible(address: SocketAddr) -> io::Result<TcpStream> {
+    loop {
+        match TcpStream::connect(address).await {
+            Err(error) if error.raw_os_error().is_some_and(|code| NO_DESCRIPTOR.contains(&code)) => {
+                sleep(SHORTAGE_PAUSE).await;
+            }
+            connected => return connected,
+        }
+    }
 }
 
 fn connect_error(error: &io::Error) -> DialError {

@@ -79,7 +79,13 @@ impl Running {
     /// Starts a server on the configuration in `directory` and waits until it
     /// serves.
     pub(crate) fn start(directory: &Path, variables: &[(&str, &str)]) -> Self {
-        let mut command = binary();
+        Self::start_within(&[], directory, variables)
+    }
+
+    /// The same, run by `prefix`: a program and arguments that end by running
+    /// what follows in the same process, such as `nice -n 19`.
+    pub(crate) fn start_within(prefix: &[&str], directory: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut command = within(prefix, binary());
         command.arg("serve").arg("--config").arg(write_config(directory)).envs(variables.iter().copied());
         Self::spawn(&mut command).unwrap_or_else(|ended| panic!("it did not start: {ended:#?}"))
     }
