@@ -129,6 +129,8 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .keep_alive(true)
+        // Who says that no more will come is answered all the same.
+        .half_close(true)
         .max_buf_size(HEAD_BYTES);
     builder
         .http2()

@@ -3,6 +3,7 @@
 
 mod api;
 mod contract;
+mod hostile;
 mod process;
 mod server;
 mod sim;

@@ -5,5 +5,5 @@ mod canaries;
 mod commands;
 mod crashes;
 mod ledger;
-mod running;
+pub(crate) mod running;
 mod shutdown;

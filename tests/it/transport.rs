@@ -4,7 +4,9 @@
 mod addresses;
 mod answers;
 mod connections;
+mod reuse;
 mod secured;
+mod versions;
 
 use std::net::SocketAddr;
 use std::path::Path;

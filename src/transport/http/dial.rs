@@ -101,8 +101,10 @@ impl Shared {
 
     async fn secure(&self, target: &Target, tcp: TcpStream) -> Result<Stream, DialError> {
         let name = tls::server_name(&target.host).ok_or(DialError::Refused(Refusal::Name))?;
-        let stream = self.tls.connect(name, tcp).await.map_err(|error| {
-            DialError::Tls(tls_error(&error).map_or("the TLS handshake was cut short", tls::reason))
+        let (secured, asked) = tls::noting(self.tls.connect(name, tcp)).await;
+        let stream = secured.map_err(|error| {
+            let reason = |error| tls::handshake_reason(error, asked);
+            DialError::Tls(tls_error(&error).map_or("the TLS handshake was cut short", reason))
         })?;
         let h2 = stream.get_ref().1.alpn_protocol() == Some(tls::H2);
         Ok(Stream { io: Box::new(stream), h2 })
