@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -247,9 +247,9 @@ fn answer(
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
     let beat = pulse.begin();
     async move {
-        let answer = router.call(request).await;
-        drop(beat);
-        answer
+        let Ok(answer) = router.call(request).await;
+        beat.answered(answer.body().size_hint().lower());
+        Ok(answer)
     }
 }
 

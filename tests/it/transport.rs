@@ -4,6 +4,7 @@
 mod addresses;
 mod answers;
 mod connections;
+mod frames;
 mod reuse;
 mod secured;
 mod versions;

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{Method, Request, StatusCode};
 use bellwether::env::Entropy;
 use http_body_util::BodyExt;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use super::measured::Measured;
 use crate::process::running::{Caller, Running, long};
 use crate::sim::world::{ACCOUNT, EPOCH_MS, OPERATOR, WABA, World, simulate, tempdir::TempDir};
+use crate::support::frozen::until;
 
 /// Files of the corpus: their names and bytes, in order.
 fn corpus() -> Vec<(String, Vec<u8>)> {
@@ -241,6 +243,35 @@ fn fault_45_whatever_chance_makes_of_a_notification_is_answered_200_and_visible(
         assert!(tally.accepted > 50 && tally.unparsed > 500, "{} and {}", tally.accepted, tally.unparsed);
         tally.is_visible(&world).await;
     });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_46_listings_of_the_largest_bodies_are_shown_page_by_page_within_memory() {
+    const EACH: usize = 12;
+    // A page and a step of routing, each of which is copied a few times on its way.
+    const COPIES: usize = 8 * (4 << 20);
+    let mut measured = Measured::start(&[], None).await;
+    let value = |n: usize| format!("\"{n:02}{}\"", "x".repeat(4_100_000)).into_bytes();
+    let elsewhere = |n| String::from_utf8(with_value("security", &value(n))).unwrap().replace(WABA, "1");
+    let before = measured.events().await;
+    for n in 0..EACH {
+        let bodies = [with_value("security", &value(n)), elsewhere(n).into_bytes(), value(n)];
+        for (body, became) in bodies.into_iter().zip(["accepted", "unrouted", "unparsed"]) {
+            let (status, receipt) = measured.caller.notify(&measured.running.base, body).await.unwrap();
+            assert_eq!((status, &receipt[became]), (StatusCode::OK, &json!(1)));
+        }
+    }
+    measured.begin();
+    assert_eq!(measured.events().await, before + EACH);
+    assert_eq!(measured.shown("/v1/unrouted").await.len(), EACH);
+    assert_eq!(measured.shown("/v1/unparsed").await.len(), EACH);
+    measured.kept_its_memory(COPIES);
+    // Registering routes all that waited, in order and within memory.
+    measured.put("/v1/business-accounts/1", Method::PUT, json!({"accountId": ACCOUNT})).await;
+    until("routed", async || measured.shown("/v1/unrouted").await.is_empty()).await;
+    assert_eq!(measured.events().await, before + 2 * EACH);
+    measured.kept_its_memory(COPIES);
+    measured.works("TIER_AFTER").await;
 }
 
 /// A quality change, with this in place of one of its parts.

@@ -1,4 +1,4 @@
-//! Receivers that refuse, reset and close (faults 53, 59, 61): the class, the
+//! Receivers that refuse, reset, close and prove nothing (faults 53, 59, 60, 61): the class, the
 //! schedule, and what the owner sees, through the whole node and real sockets.
 
 use std::time::Duration;
@@ -6,9 +6,12 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::version;
 
 use super::stage::{Stage, staged};
 use crate::sim::world::upgrade;
+use crate::support::certs::Authority;
 use crate::support::frozen::{pass, until};
 use crate::support::hostile::{Hostile, ok, receive, reset, serve};
 
@@ -83,6 +86,30 @@ fn fault_53_a_reset_at_accept_after_the_request_or_within_the_answer_is_retried_
         "protocol",
         "the answer is not HTTP, or its head is too long",
     );
+}
+
+#[test]
+fn fault_60_a_receiver_that_proves_nothing_is_retried_on_schedule_and_its_owner_told_why() {
+    staged(|mut stage| async move {
+        // Nobody has told the node of this authority.
+        let config = Authority::new().issues("127.0.0.1", |_| {}).server(&[&version::TLS13], &[]);
+        let acceptor = TlsAcceptor::from(config);
+        let server = Hostile::plays(move |stream, log| {
+            let acceptor = acceptor.clone();
+            async move {
+                if let Ok(mut stream) = acceptor.accept(stream).await {
+                    serve(&mut stream, &log, &ok("secured")).await;
+                }
+            }
+        })
+        .await;
+        stage.sends_to(&format!("https://{}/hook", server.at)).await;
+        stage.world.notify(upgrade(1, "TIER_10K")).await;
+        stage.fails_to_the_end(Duration::ZERO, || Some(server.connections())).await;
+        let stranger = "the receiver's certificate is self-signed, of an unknown authority, or sent without its intermediate";
+        told(&stage, "tls", stranger).await;
+        assert_eq!(server.requests(), [], "nothing was said");
+    });
 }
 
 #[test]

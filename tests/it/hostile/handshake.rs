@@ -96,6 +96,9 @@ fn fault_50_whatever_else_asks_is_answered_403_and_nothing_of_it_comes_back() {
             assert!(!body.contains("canary") && !body.contains("script") && body.len() < 300, "{body}");
             assert!(body.contains("hint: "), "it says what to do: {body}");
         }
+        let elsewhere = Request::get(format!("/ingest/meta/other?{good}")).body(Body::empty()).unwrap();
+        let response = world.router().oneshot(elsewhere).await.unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "no such app");
         for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
             let (status, _, _) = ask(&world, method.clone(), &good).await;
             assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{method}");

@@ -65,8 +65,6 @@ impl Measured {
     #[track_caller]
     pub(super) fn kept_its_memory(&self, held: usize) {
         let grown = self.status("VmHWM:").saturating_sub(self.idle_kib);
-        #[expect(clippy::print_stdout, reason = "x")]
-        println!("grown by {grown} KiB over {} KiB", self.idle_kib);
         assert!(grown <= SLACK_KIB + (held as u64 >> 10), "grown by {grown} KiB over {} KiB", self.idle_kib);
     }
 

@@ -101,12 +101,12 @@ fn recut(chance: &Entropy, changes: &[(i64, Value)]) -> Vec<Vec<u8>> {
 fn cut(chance: &Entropy, unique: &[(i64, Value)], chosen: &[usize]) -> Vec<u8> {
     let mut entries: Vec<Value> = Vec::new();
     for (time, value) in chosen.iter().map(|at| &unique[*at]) {
-        let change = json!({"field": "phone_number_quality_update", "value": value});
+        let one = json!({"field": "phone_number_quality_update", "value": value});
         match entries.last_mut() {
             Some(entry) if entry["time"] == *time && chance.below(8) > 0 => {
-                entry["changes"].as_array_mut().unwrap().push(change);
+                entry["changes"].as_array_mut().unwrap().push(one);
             }
-            _ => entries.push(json!({"id": WABA, "time": time, "changes": [change]})),
+            _ => entries.push(json!({"id": WABA, "time": time, "changes": [one]})),
         }
     }
     json!({"object": "whatsapp_business_account", "entry": entries}).to_string().into_bytes()

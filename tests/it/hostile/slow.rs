@@ -142,9 +142,9 @@ async fn fault_47_more_slow_connections_than_places_take_no_more_descriptors_and
 }
 
 /// After how many seconds, of a node's time, a connection is cut off that sends
-/// `first` and then a byte each second; the limits are those of an empty
+/// `first` and then this each second; the limits are those of an empty
 /// configuration.
-fn cut_off_after(first: &[u8]) -> u64 {
+fn cut_off_after(first: &[u8], then: &[u8]) -> u64 {
     let mut seconds = 0;
     let counted = &mut seconds;
     staged(|stage| async move {
@@ -165,7 +165,7 @@ fn cut_off_after(first: &[u8]) -> u64 {
         catch_up().await;
         while !until_closed.is_finished() {
             assert!(*counted < 60, "it is never cut off");
-            let _ = writer.write_all(b"x").await;
+            let _ = writer.write_all(then).await;
             pass(Duration::from_secs(1)).await;
             *counted += 1;
         }
@@ -176,10 +176,20 @@ fn cut_off_after(first: &[u8]) -> u64 {
 
 #[test]
 fn fault_47_a_head_has_10_seconds_and_a_body_20() {
-    assert_eq!(cut_off_after(b"GET / HTTP/1.1\r\nx: "), 10);
+    assert_eq!(cut_off_after(b"GET / HTTP/1.1\r\nx: ", b"x"), 10);
     let body =
         b"POST /ingest/meta/main HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 1000\r\n\r\n";
-    assert_eq!(cut_off_after(body), 20);
+    assert_eq!(cut_off_after(body, b"x"), 20);
     let chunks = b"POST /ingest/meta/main HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n3e7\r\n";
-    assert_eq!(cut_off_after(chunks), 20);
+    assert_eq!(cut_off_after(chunks, b"x"), 20);
+    assert_eq!(cut_off_after(b"\r\n", b"\r\n"), 10, "nothing begun");
+}
+
+#[test]
+fn fault_47_http_2_without_a_request_is_cut_off_whatever_else_it_sends() {
+    let hello = h2::hello(&[]);
+    for then in [vec![], h2::frame(h2::PING, 0, 0, &[0; 8]), h2::frame(h2::SETTINGS, 0, 0, &[])] {
+        let seconds = cut_off_after(&hello, &then);
+        assert!((10..=20).contains(&seconds), "{seconds}");
+    }
 }

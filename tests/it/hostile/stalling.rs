@@ -1,4 +1,4 @@
-//! Receivers that take time (faults 54, 55): one absolute deadline, a place that
+//! Receivers that take time (faults 54, 55, 60): one absolute deadline, a place that
 //! becomes free on time, and nobody else who waits.
 
 use std::time::Duration;
@@ -100,6 +100,16 @@ fn fault_55_silence_and_a_head_that_trickles_end_at_the_deadline_of_each_attempt
             until("the other webhook has them all", async || healthy.requests().len() == 18).await;
         });
     }
+}
+
+#[test]
+fn fault_60_a_handshake_that_stalls_ends_at_the_deadline_of_each_attempt() {
+    staged(|mut stage| async move {
+        let server = Hostile::plays(|mut stream, _| async move { until_closed(&mut stream).await }).await;
+        stage.sends_to(&format!("https://{}/hook", server.at)).await;
+        stage.world.notify(upgrade(1, "TIER_10K")).await;
+        stage.fails_to_the_end(ATTEMPT, || Some(server.connections())).await;
+    });
 }
 
 #[test]
