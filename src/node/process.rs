@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -30,6 +30,10 @@ const LEASE_SLACK: Duration = Duration::from_mins(1);
 
 /// Writes that may wait for the writer.
 const WRITES_WAITING: usize = 8_192;
+
+/// Connections that may wait to be accepted, as far as the system allows. Of what
+/// comes beyond, the system forgets some without telling who connected.
+const WAITING_CONNECTIONS: u32 = 1_024;
 
 /// Why a process does not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -84,8 +88,7 @@ impl Process {
     /// Opens the store, binds the listener and starts the node.
     pub async fn open(config: &Config, env: Env) -> Result<Self, ProcessError> {
         let address = config.server.listen;
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| ProcessError::Listen { address, source })?;
+        let listener = listen(address).map_err(|source| ProcessError::Listen { address, source })?;
         config::check_key_file(config)?;
         sqlite::check_directory(&config.store.path)?;
         let vault = Vault::new(&config::secret_key(&config.secrets, &env.entropy)?);
@@ -168,6 +171,14 @@ impl Process {
             () = tokio::time::sleep(limits.drain_timeout) => Err(ProcessError::Aborted),
         }
     }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart need not wait until the last run's connections are forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING_CONNECTIONS)
 }
 
 /// Refuses a key other than the one that the store's secrets are sealed with.
