@@ -205,7 +205,7 @@ async fn fault_45_the_program_itself_survives_any_depth() {
 
 #[test]
 fn fault_45_whatever_chance_makes_of_a_notification_is_answered_200_and_visible() {
-    let rounds = if long() { 100_000 } else { 1_500 };
+    let rounds = if long() { 30_000 } else { 1_000 };
     simulate(|world| async move {
         let chance = Entropy::seeded(45);
         let draw = |bound: usize| usize::try_from(chance.below(bound as u64)).unwrap();
@@ -240,7 +240,7 @@ fn fault_45_whatever_chance_makes_of_a_notification_is_answered_200_and_visible(
             }
             tally.post(&world, &format!("round {round}"), &body).await;
         }
-        assert!(tally.accepted > 50 && tally.unparsed > 500, "{} and {}", tally.accepted, tally.unparsed);
+        assert!(tally.accepted > 50 && tally.unparsed > 300, "{} and {}", tally.accepted, tally.unparsed);
         tally.is_visible(&world).await;
     });
 }

@@ -9,7 +9,7 @@ use super::measured::Measured;
 use crate::support::raw::{Said, h2, say};
 
 const IMPATIENT: [(&str, &str); 2] =
-    [("BELLWETHER_SERVER__HEADER_TIMEOUT_MS", "1500"), ("BELLWETHER_SERVER__BODY_TIMEOUT_MS", "1500")];
+    [("BELLWETHER_SERVER__HEADER_TIMEOUT_MS", "700"), ("BELLWETHER_SERVER__BODY_TIMEOUT_MS", "700")];
 
 /// Streams of clients have odd numbers.
 fn streams(count: u32) -> impl Iterator<Item = u32> {

@@ -158,7 +158,7 @@ fn fault_42_no_header_that_chance_makes_up_is_accepted() {
         let mut runner = TestRunner::deterministic();
         let right = MetaKey::new(APP_SECRET).sign(&body).into_bytes();
         let chance = Entropy::seeded(42);
-        for _ in 0..if long() { 100_000 } else { 1_500 } {
+        for _ in 0..if long() { 30_000 } else { 1_500 } {
             let values = headers.new_tree(&mut runner).unwrap().current();
             let name = |_| if chance.below(9) == 0 { "x-hub-signature" } else { SHA256 };
             let headers: Headers = (0..).map(name).zip(values).collect();

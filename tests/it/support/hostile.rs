@@ -87,6 +87,11 @@ impl Hostile {
         self.connections.load(Ordering::SeqCst)
     }
 
+    /// How many requests the script has read.
+    pub fn received(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+
     /// What the script has read.
     pub fn requests(&self) -> Vec<Received> {
         self.requests.lock().unwrap().clone()
