@@ -17,6 +17,7 @@ mod connection;
 mod control;
 mod deliveries;
 mod events;
+mod leases;
 mod listing;
 mod numbers;
 mod publish;
@@ -26,6 +27,7 @@ mod retire;
 mod routes;
 mod rows;
 mod settle;
+mod tail;
 mod webhooks;
 mod writer;
 

@@ -32,14 +32,18 @@ fn take(
     receipt: &mut Receipt,
 ) -> rusqlite::Result<()> {
     match item {
-        Item::Unparsed(unparsed) if seen(turn, unparsed.time, &unparsed.fingerprint, batch.now)? => {
+        Item::Unparsed(unparsed)
+            if turn.memory.tail.seen(turn.sql, unparsed.time, &unparsed.fingerprint, batch.now)? =>
+        {
             receipt.duplicate += 1;
         }
         Item::Unparsed(unparsed) => {
             keep_unparsed(turn, batch, unparsed)?;
             receipt.unparsed += 1;
         }
-        Item::Change(change) if seen(turn, change.time, &change.fingerprint, batch.now)? => {
+        Item::Change(change)
+            if turn.memory.tail.seen(turn.sql, change.time, &change.fingerprint, batch.now)? =>
+        {
             receipt.duplicate += 1;
         }
         Item::Change(change) => match routable(turn, change)? {
@@ -64,19 +68,6 @@ fn take(
         }
     }
     Ok(())
-}
-
-/// Whether the key was seen before; remembers it if not.
-fn seen(
-    turn: &Turn<'_>,
-    time: Option<i64>,
-    fingerprint: &[u8; 16],
-    now: Timestamp,
-) -> rusqlite::Result<bool> {
-    let mut insert = turn.sql.prepare_cached(
-        "INSERT INTO seen (time, fingerprint, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-    )?;
-    Ok(insert.execute((time.unwrap_or(0), fingerprint, now.ms()))? == 0)
 }
 
 fn keep_unparsed(turn: &Turn<'_>, batch: &Batch, unparsed: &Unparsed) -> rusqlite::Result<()> {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
+use super::leases::Held;
 use super::writer::Turn;
 use crate::model::attempt::OutcomeClass;
 use crate::model::delivery::Lane;
-use crate::model::id::{DeliveryId, EventId, NumberKey, WebhookKey};
+use crate::model::id::{AccountKey, DeliveryId, EventId, NumberKey, WebhookKey};
 use crate::model::time::Timestamp;
 use crate::store::queue::{Claimed, Lease, Want};
 
@@ -20,19 +21,27 @@ pub(super) fn claim(
     want: Want,
     now: Timestamp,
 ) -> rusqlite::Result<(WebhookKey, Option<Timestamp>)> {
+    run_out(turn, now)?;
     if !is_enabled(turn, want.webhook)? {
         return Ok((want.webhook, None));
     }
-    for (delivery, lease) in due(turn, want, now)? {
+    for delivery in due(turn, want, now)? {
         if !turn.reserve(want.webhook) {
             break;
-        }
-        if lease != 0 {
-            interrupt(turn.sql, delivery, now)?;
         }
         lease_out(turn, delivery, now)?;
     }
     Ok((want.webhook, next_due(turn, want.webhook)?))
+}
+
+/// Ends the leases that have run out: what they held is due at `now`.
+fn run_out(turn: &mut Turn<'_>, now: Timestamp) -> rusqlite::Result<()> {
+    while let Some((lane, held)) = turn.memory.leases.run_out(now) {
+        interrupt(turn.sql, held.delivery, now)?;
+        turn.memory.leases.note_waiting(lane);
+        turn.note_due(lane.webhook, now);
+    }
+    Ok(())
 }
 
 /// Whether anything may go to the webhook.
@@ -43,27 +52,28 @@ pub(super) fn is_enabled(turn: &Turn<'_>, webhook: WebhookKey) -> rusqlite::Resu
     select.exists([webhook.0])
 }
 
-/// What may be leased, and the lease that ended on it (0: none).
-fn due(turn: &Turn<'_>, want: Want, now: Timestamp) -> rusqlite::Result<Vec<(DeliveryId, i64)>> {
+/// What may be leased.
+fn due(turn: &Turn<'_>, want: Want, now: Timestamp) -> rusqlite::Result<Vec<DeliveryId>> {
     let mut select = turn.sql.prepare_cached(
-        "SELECT id, lease FROM deliveries INDEXED BY deliveries_due \
-         WHERE webhook = ?1 AND state = 0 AND due_at IS NOT NULL AND due_at <= ?2 \
+        "SELECT id FROM deliveries INDEXED BY deliveries_due \
+         WHERE webhook = ?1 AND state = 0 AND lease = 0 AND due_at IS NOT NULL AND due_at <= ?2 \
          ORDER BY due_at LIMIT ?3",
     )?;
     let limit = i64::try_from(want.room).unwrap_or(i64::MAX);
-    let rows = select
-        .query_map((want.webhook.0, now.ms(), limit), |row| Ok((DeliveryId(row.get(0)?), row.get(1)?)))?;
+    let rows = select.query_map((want.webhook.0, now.ms(), limit), |row| row.get(0).map(DeliveryId))?;
     rows.collect()
 }
 
-/// When a webhook is next due, as the index of what may be claimed has it.
-pub(super) fn next_due(turn: &Turn<'_>, webhook: WebhookKey) -> rusqlite::Result<Option<Timestamp>> {
+/// When a webhook is next due: what waits, or what is under way and might not be
+/// recorded.
+pub(super) fn next_due(turn: &mut Turn<'_>, webhook: WebhookKey) -> rusqlite::Result<Option<Timestamp>> {
     let mut select = turn.sql.prepare_cached(
         "SELECT min(due_at) FROM deliveries INDEXED BY deliveries_due \
-         WHERE webhook = ?1 AND state = 0 AND due_at IS NOT NULL",
+         WHERE webhook = ?1 AND state = 0 AND lease = 0 AND due_at IS NOT NULL",
     )?;
-    let ms: Option<i64> = select.query_row([webhook.0], |row| row.get(0))?;
-    Ok(ms.map(Timestamp::from_ms))
+    let waits: Option<i64> = select.query_row([webhook.0], |row| row.get(0))?;
+    let ends = turn.memory.leases.next_end(webhook);
+    Ok(waits.map(Timestamp::from_ms).into_iter().chain(ends).min())
 }
 
 /// Leases a pending delivery and hands it over; its place is reserved.
@@ -71,14 +81,15 @@ pub(super) fn lease_out(turn: &mut Turn<'_>, delivery: DeliveryId, now: Timestam
     let lease = turn.lease(now);
     let mut update = turn.sql.prepare_cached(
         "UPDATE deliveries SET due_at = ?2, lease = ?3 WHERE id = ?1 \
-         RETURNING webhook, number, attempts, attempts_before",
+         RETURNING webhook, number, attempts, attempts_before, account",
     )?;
-    let (lane, attempts, attempts_before) =
+    let (lane, attempts, attempts_before, account) =
         update.query_row((delivery.0, lease.until.ms(), lease.token), |row| {
             let lane = Lane { webhook: WebhookKey(row.get(0)?), number: NumberKey(row.get(1)?) };
-            Ok((lane, row.get(2)?, row.get(3)?))
+            Ok((lane, row.get(2)?, row.get(3)?, AccountKey(row.get(4)?)))
         })?;
     drop(update);
+    turn.memory.leases.give(lane, Held { delivery, account, lease, followed: true });
     let mut select = turn
         .sql
         .prepare_cached("SELECT accepted_at, random, sequence, test, body FROM events WHERE position = ?1")?;
@@ -110,22 +121,29 @@ pub(super) fn release(
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let mut update = turn.sql.prepare_cached(
-        "UPDATE deliveries SET due_at = ?3, lease = 0 WHERE id = ?1 AND lease = ?2 AND state = 0 RETURNING webhook",
+        "UPDATE deliveries SET due_at = ?3, lease = 0 WHERE id = ?1 AND lease = ?2 AND state = 0 \
+         RETURNING webhook, number",
     )?;
-    let released = update.query_row((delivery.0, lease.token, now.ms()), |row| row.get(0)).optional()?;
+    let lane = update
+        .query_row((delivery.0, lease.token, now.ms()), |row| {
+            Ok(Lane { webhook: WebhookKey(row.get(0)?), number: NumberKey(row.get(1)?) })
+        })
+        .optional()?;
     drop(update);
-    if let Some(webhook) = released {
-        turn.note_due(WebhookKey(webhook), now);
+    if let Some(lane) = lane {
+        turn.memory.leases.end(lane, lease.token);
+        turn.memory.leases.note_waiting(lane);
+        turn.note_due(lane.webhook, now);
     }
     Ok(())
 }
 
-/// When each webhook with something waiting is next due: one look at the
-/// index's first entry per webhook, however long the backlog.
+/// When each webhook with something pending is next due: one look at the
+/// index's first entry per webhook, however long the backlog, and what is leased.
 pub(super) fn schedule(sql: &Connection) -> rusqlite::Result<BTreeMap<WebhookKey, Timestamp>> {
     let mut next = sql.prepare_cached(
         "SELECT webhook, due_at FROM deliveries INDEXED BY deliveries_due \
-         WHERE webhook > ?1 AND state = 0 AND due_at IS NOT NULL ORDER BY webhook, due_at LIMIT 1",
+         WHERE webhook > ?1 AND state = 0 AND lease = 0 AND due_at IS NOT NULL ORDER BY webhook, due_at LIMIT 1",
     )?;
     let mut schedule = BTreeMap::new();
     let mut after = i64::MIN;
@@ -134,6 +152,16 @@ pub(super) fn schedule(sql: &Connection) -> rusqlite::Result<BTreeMap<WebhookKey
     {
         schedule.insert(WebhookKey(webhook), Timestamp::from_ms(due_at));
         after = webhook;
+    }
+    drop(next);
+    let mut leased = sql.prepare_cached(
+        "SELECT webhook, due_at FROM deliveries INDEXED BY deliveries_leased WHERE lease <> 0",
+    )?;
+    let mut rows = leased.query([])?;
+    while let Some(row) = rows.next()? {
+        let ends = Timestamp::from_ms(row.get(1)?);
+        let earliest = schedule.entry(WebhookKey(row.get(0)?)).or_insert(ends);
+        *earliest = ends.min(*earliest);
     }
     Ok(schedule)
 }
@@ -161,10 +189,7 @@ fn interrupt(sql: &Connection, delivery: DeliveryId, now: Timestamp) -> rusqlite
 pub(super) fn void_leases(connection: &mut Connection, now: Timestamp) -> rusqlite::Result<()> {
     let sql = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let leased: Vec<i64> = sql
-        .prepare(
-            "SELECT id FROM deliveries INDEXED BY deliveries_due \
-             WHERE state = 0 AND due_at IS NOT NULL AND lease <> 0",
-        )?
+        .prepare("SELECT id FROM deliveries INDEXED BY deliveries_leased WHERE lease <> 0")?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for id in &leased {

@@ -16,7 +16,10 @@ use super::Mode;
 use crate::store::{Error, ErrorKind, Reply};
 
 /// The migrations in order; a store's `user_version` counts those applied.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_spine.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/sqlite/0001_spine.sql"),
+    include_str!("../../../migrations/sqlite/0002_tail.sql"),
+];
 
 /// "BELL" in ASCII: marks a database file as ours.
 const APPLICATION_ID: i64 = 0x4245_4c4c;

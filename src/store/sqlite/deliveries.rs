@@ -151,8 +151,10 @@ impl Walk<'_> {
     fn pending(&self) -> Result<Option<Vec<Met>>, Error> {
         let webhook = if self.filter.webhook.is_some() { "AND webhook = ?2" } else { "AND ?2 IS NULL" };
         let mut select = self.sql.prepare_cached(&format!(
-            "SELECT id, state, webhook, number FROM deliveries INDEXED BY deliveries_pending \
-             WHERE account = ?1 AND state = 0 {webhook} LIMIT ?3"
+            "SELECT id, state, webhook, number FROM deliveries INDEXED BY deliveries_leased \
+             WHERE lease <> 0 AND account = ?1 {webhook} UNION ALL \
+             SELECT id, state, webhook, number FROM deliveries INDEXED BY deliveries_pending \
+             WHERE account = ?1 AND state = 0 AND lease = 0 {webhook} LIMIT ?3"
         ))?;
         let allowed = i64::try_from(self.visits).unwrap_or(i64::MAX).saturating_add(1);
         let mut all: Vec<Met> = select
@@ -281,7 +283,12 @@ pub(super) fn health(sql: &Connection, account: AccountId, webhook: WebhookId) -
     };
     let Some(filter) = Filter::of(sql, &query)? else { return Ok(Health::default()) };
     let pending: i64 = sql
-        .prepare_cached("SELECT count(*) FROM deliveries WHERE account = ?1 AND webhook = ?2 AND state = 0")?
+        .prepare_cached(
+            "SELECT (SELECT count(*) FROM deliveries INDEXED BY deliveries_leased \
+                     WHERE lease <> 0 AND account = ?1 AND webhook = ?2) \
+                  + (SELECT count(*) FROM deliveries INDEXED BY deliveries_pending \
+                     WHERE account = ?1 AND webhook = ?2 AND state = 0 AND lease = 0)",
+        )?
         .query_row((filter.account.0, filter.webhook.map(|key| key.0)), |row| row.get(0))?;
     let mut health = Health { pending: u64::try_from(pending).unwrap_or(0), ..Health::default() };
     let mut attempted = 0;

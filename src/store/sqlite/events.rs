@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use super::numbers::{number_state, put_number};
+use super::leases::Held;
 use super::routes::Route;
+use super::tail::add_number;
 use super::writer::Turn;
 use crate::model::change::Change;
 use crate::model::delivery::{DeliveryState, Lane};
 use crate::model::event::{Envelope, body, event_type};
 use crate::model::id::{AccountKey, DeliveryId, EventId, NumberKey, WebhookKey};
+use crate::model::number::NumberState;
 use crate::model::time::Timestamp;
 use crate::policy::transition::{Transition, transition};
 use crate::store::queue::Claimed;
@@ -33,11 +35,16 @@ pub(super) fn keep_event(
     route: &Route,
 ) -> rusqlite::Result<Option<EventId>> {
     let subject = &change.subject;
-    let state = number_state(turn, route.account, subject)?;
     let position = turn.memory.last_position + 1;
-    let (next, detail) = match transition(&state, change, origin.now, position, origin.fill_limits) {
+    let unknown = NumberState::default();
+    let known = turn.memory.tail.number(turn.sql, route.account, subject)?;
+    let (key, state) = known.map_or((None, &unknown), |(key, state)| (Some(key), state));
+    let (next, detail) = match transition(state, change, origin.now, position, origin.fill_limits) {
         Transition::Resent(next, event) => {
-            put_number(turn, route.account, subject, &next)?;
+            // Only what is known can come again.
+            if let Some(key) = key {
+                turn.memory.tail.put(key, next);
+            }
             let mut note =
                 turn.sql.prepare_cached("UPDATE events SET resends = resends + 1 WHERE position = ?1")?;
             note.execute([event])?;
@@ -46,7 +53,14 @@ pub(super) fn keep_event(
         Transition::News(next, detail) => (next, detail),
     };
     let id = EventId::new(origin.now, position, origin.random);
-    let number = put_number(turn, route.account, subject, &next)?;
+    let sequence = next.sequence;
+    let number = match key {
+        Some(key) => {
+            turn.memory.tail.put(key, next);
+            key
+        }
+        None => add_number(&mut turn.memory.tail, turn.sql, route.account, subject, next)?,
+    };
     let envelope = Envelope {
         id,
         timestamp: origin.timestamp,
@@ -64,7 +78,7 @@ pub(super) fn keep_event(
         origin.random,
         route.account.0,
         number.0,
-        next.sequence,
+        sequence,
         event_type(&detail),
         origin.app,
         origin.test,
@@ -72,7 +86,7 @@ pub(super) fn keep_event(
     ))?;
     drop(insert);
     turn.memory.last_position = position;
-    let event = Owed { id, position, account: route.account, number, sequence: next.sequence, body };
+    let event = Owed { id, position, account: route.account, number, sequence, body };
     owe(turn, origin, &event, &route.webhooks)?;
     Ok(Some(id))
 }
@@ -98,12 +112,14 @@ fn owe(
     for (ordinal, &webhook) in (0..).zip(webhooks) {
         let lane = Lane { webhook, number: event.number };
         let delivery = DeliveryId::new(event.position, ordinal);
-        let head = !lane_is_taken(turn, event.account, lane)?;
+        let head = turn.memory.leases.is_free(turn.sql, event.account, lane)?;
         let mut token = 0;
         let mut due_at = head.then_some(origin.now);
         if head && turn.reserve_new(webhook) {
             let lease = turn.lease(origin.now);
             (token, due_at) = (lease.token, Some(lease.until));
+            let account = event.account;
+            turn.memory.leases.give(lane, Held { delivery, account, lease, followed: false });
             turn.hand_over(Claimed {
                 delivery,
                 lease,
@@ -115,8 +131,11 @@ fn owe(
                 test: origin.test,
                 body: Arc::clone(&event.body),
             });
-        } else if head {
-            turn.note_due(webhook, origin.now);
+        } else {
+            turn.memory.leases.note_waiting(lane);
+            if head {
+                turn.note_due(webhook, origin.now);
+            }
         }
         let mut insert = turn.sql.prepare_cached(
             "INSERT INTO deliveries (id, account, webhook, number, state, due_at, lease, attempts, attempts_before) \
@@ -128,11 +147,4 @@ fn owe(
         turn.count(DeliveryState::Pending, 1);
     }
     Ok(())
-}
-
-fn lane_is_taken(turn: &Turn<'_>, account: AccountKey, lane: Lane) -> rusqlite::Result<bool> {
-    let mut select = turn.sql.prepare_cached(
-        "SELECT 1 FROM deliveries WHERE account = ?1 AND webhook = ?2 AND number = ?3 AND state = 0 LIMIT 1",
-    )?;
-    select.exists((account.0, lane.webhook.0, lane.number.0))
 }

@@ -1,87 +1,76 @@
-//! What is known of a number: read before a change, written after it.
+//! The rows of numbers. The writer reads and writes them through the tail.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
-use super::writer::Turn;
+use super::tail::{read_latest, write_latest};
 use crate::model::id::{AccountKey, NumberKey};
 use crate::model::number::{Latest, NumberState, Subject};
 use crate::model::time::Timestamp;
 
-/// What is known of a subject.
-pub(super) fn number_state(
-    turn: &Turn<'_>,
+/// The row of a subject.
+pub(super) fn find(
+    sql: &Connection,
     account: AccountKey,
     subject: &Subject,
-) -> rusqlite::Result<NumberState> {
-    let mut select = turn.sql.prepare_cached(
-        "SELECT sequence, limit_value, limit_since, latest FROM numbers \
+) -> rusqlite::Result<Option<(NumberKey, NumberState)>> {
+    let mut select = sql.prepare_cached(
+        "SELECT key, sequence, limit_value, limit_since, latest FROM numbers \
          WHERE account = ?1 AND subject = ?2",
     )?;
-    let found = select.query_row((account.0, subject.as_str()), |row| {
-        let limit: Option<String> = row.get(1)?;
-        let since: Option<i64> = row.get(2)?;
-        Ok(NumberState {
-            sequence: row.get(0)?,
+    let read = |row: &rusqlite::Row<'_>| {
+        let limit: Option<String> = row.get(2)?;
+        let since: Option<i64> = row.get(3)?;
+        let state = NumberState {
+            sequence: row.get(1)?,
             limit: limit.zip(since.map(Timestamp::from_ms)),
-            latest: decode_latest(row.get_ref(3)?.as_blob()?),
-        })
-    });
-    Ok(found.optional()?.unwrap_or_default())
+            latest: read_latest(row.get_ref(4)?.as_blob()?),
+        };
+        Ok((NumberKey(row.get(0)?), state))
+    };
+    select.query_row((account.0, subject.as_str()), read).optional()
 }
 
-pub(super) fn put_number(
-    turn: &Turn<'_>,
+/// A new row; the subject has none.
+pub(super) fn insert(
+    sql: &Connection,
     account: AccountKey,
     subject: &Subject,
     state: &NumberState,
 ) -> rusqlite::Result<NumberKey> {
-    let mut upsert = turn.sql.prepare_cached(
-        "INSERT INTO numbers (account, subject, sequence, limit_value, limit_since, latest) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (account, subject) DO UPDATE SET \
-         sequence = ?3, limit_value = ?4, limit_since = ?5, latest = ?6 \
-         RETURNING key",
-    )?;
     let limit = state.limit.as_ref();
-    upsert.query_row(
-        (
-            account.0,
-            subject.as_str(),
-            state.sequence,
-            limit.map(|(value, _)| value),
-            limit.map(|(_, since)| since.ms()),
-            encode_latest(&state.latest),
-        ),
-        |row| row.get(0).map(NumberKey),
-    )
+    sql.prepare_cached(
+        "INSERT INTO numbers (account, subject, sequence, limit_value, limit_since, latest) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .insert((
+        account.0,
+        subject.as_str(),
+        state.sequence,
+        limit.map(|(value, _)| value),
+        limit.map(|(_, since)| since.ms()),
+        encoded(&state.latest),
+    ))
+    .map(NumberKey)
 }
 
-/// The last changes as one value: for each, the field's length and name, the
-/// fingerprint, then the time and the event's position in eight bytes each.
-fn encode_latest(latest: &[Latest]) -> Vec<u8> {
+/// Brings a row up to date, if it is still there.
+pub(super) fn update(sql: &Connection, key: NumberKey, state: &NumberState) -> rusqlite::Result<()> {
+    let limit = state.limit.as_ref();
+    sql.prepare_cached(
+        "UPDATE numbers SET sequence = ?2, limit_value = ?3, limit_since = ?4, latest = ?5 WHERE key = ?1",
+    )?
+    .execute((
+        key.0,
+        state.sequence,
+        limit.map(|(value, _)| value),
+        limit.map(|(_, since)| since.ms()),
+        encoded(&state.latest),
+    ))?;
+    Ok(())
+}
+
+fn encoded(latest: &[Latest]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(latest.len() * 64);
-    for Latest { field, fingerprint, time, event } in latest {
-        let name = &field.as_bytes()[..field.len().min(usize::from(u8::MAX))];
-        bytes.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
-        bytes.extend_from_slice(name);
-        bytes.extend_from_slice(fingerprint);
-        bytes.extend_from_slice(&time.to_be_bytes());
-        bytes.extend_from_slice(&event.to_be_bytes());
-    }
+    write_latest(&mut bytes, latest);
     bytes
-}
-
-fn decode_latest(mut bytes: &[u8]) -> Vec<Latest> {
-    let mut latest = Vec::new();
-    while let Some((&length, rest)) = bytes.split_first()
-        && let Some((name, rest)) = rest.split_at_checked(usize::from(length))
-        && let Some((fingerprint, rest)) = rest.split_first_chunk::<16>()
-        && let Some((time, rest)) = rest.split_first_chunk::<8>()
-        && let Some((event, rest)) = rest.split_first_chunk::<8>()
-    {
-        let field = String::from_utf8_lossy(name).into_owned();
-        let (time, event) = (i64::from_be_bytes(*time), i64::from_be_bytes(*event));
-        latest.push(Latest { field, fingerprint: *fingerprint, time, event });
-        bytes = rest;
-    }
-    latest
 }

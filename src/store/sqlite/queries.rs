@@ -134,10 +134,11 @@ fn oldest_due(sql: &Connection, now: Timestamp) -> rusqlite::Result<Option<i64>>
     sql.prepare_cached(
         "WITH RECURSIVE waiting (webhook) AS ( \
              SELECT (SELECT webhook FROM deliveries INDEXED BY deliveries_due \
-                     WHERE state = 0 AND due_at IS NOT NULL ORDER BY webhook LIMIT 1) \
+                     WHERE state = 0 AND lease = 0 AND due_at IS NOT NULL ORDER BY webhook LIMIT 1) \
              UNION ALL \
              SELECT (SELECT d.webhook FROM deliveries d INDEXED BY deliveries_due \
-                     WHERE d.state = 0 AND d.due_at IS NOT NULL AND d.webhook > waiting.webhook \
+                     WHERE d.state = 0 AND d.lease = 0 AND d.due_at IS NOT NULL \
+                       AND d.webhook > waiting.webhook \
                      ORDER BY d.webhook LIMIT 1) \
              FROM waiting WHERE waiting.webhook IS NOT NULL) \
          SELECT min((SELECT d.due_at FROM deliveries d INDEXED BY deliveries_due \

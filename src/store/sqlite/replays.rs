@@ -13,7 +13,7 @@ use super::deliveries::{Filter, Met, Walk};
 use super::listing::Order;
 use super::rows::{account_key, instant, known_account, parsed, unreadable};
 use super::writer::Turn;
-use crate::model::delivery::DeliveryState;
+use crate::model::delivery::{DeliveryState, Lane};
 use crate::model::id::{AccountId, AccountKey, DeliveryId, NumberKey, WebhookKey};
 use crate::model::number::Subject;
 use crate::model::time::Timestamp;
@@ -63,7 +63,10 @@ fn replay_one(
 
 /// Makes a settled delivery pending, in its place of its lane.
 fn revive(turn: &mut Turn<'_>, account: AccountKey, met: Met, now: Timestamp) -> rusqlite::Result<()> {
-    let due = takes_the_lead(turn.sql, account, met)?;
+    let lane = Lane { webhook: met.webhook, number: met.number };
+    // What is under way keeps its turn.
+    let due = turn.memory.leases.of(lane).is_none() && takes_the_lead(turn.sql, account, met)?;
+    turn.memory.leases.note_waiting(lane);
     let sql = turn.sql;
     sql.prepare_cached(
         "INSERT INTO attempts (delivery, number, started_at, duration_ms, class, status, note, answer, next_at) \
@@ -90,9 +93,10 @@ fn revive(turn: &mut Turn<'_>, account: AccountKey, met: Met, now: Timestamp) ->
 fn takes_the_lead(sql: &Connection, account: AccountKey, met: Met) -> rusqlite::Result<bool> {
     let oldest = sql
         .prepare_cached(
-            "SELECT id, due_at IS NOT NULL AND lease = 0 AND attempts = attempts_before \
+            "SELECT id, due_at IS NOT NULL AND attempts = attempts_before \
              FROM deliveries INDEXED BY deliveries_pending \
-             WHERE account = ?1 AND webhook = ?2 AND number = ?3 AND state = 0 ORDER BY id LIMIT 1",
+             WHERE account = ?1 AND webhook = ?2 AND number = ?3 AND state = 0 AND lease = 0 \
+             ORDER BY id LIMIT 1",
         )?
         .query_row((account.0, met.webhook.0, met.number.0), |row| {
             Ok((DeliveryId(row.get(0)?), row.get::<_, bool>(1)?))

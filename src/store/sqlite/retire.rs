@@ -2,12 +2,14 @@
 
 use super::writer::Turn;
 use crate::model::delivery::DeliveryState;
-use crate::model::id::{DELIVERIES_PER_EVENT, Position};
+use crate::model::id::{DELIVERIES_PER_EVENT, NumberKey, Position};
 use crate::store::queue::Retention;
 
 /// One step over events behind `retention.after`, and over the rest; says where
 /// the next step begins. An event with something pending stays.
 pub(super) fn retire(turn: &mut Turn<'_>, retention: Retention) -> rusqlite::Result<Option<Position>> {
+    // Keys age in their table only.
+    turn.memory.tail.fold(turn.sql)?;
     let old = old_events(turn, retention)?;
     for &position in &old {
         retire_event(turn, position)?;
@@ -58,6 +60,7 @@ fn retire_event(turn: &mut Turn<'_>, position: Position) -> rusqlite::Result<()>
     if test {
         // A test event has a number of its own.
         sql.prepare_cached("DELETE FROM numbers WHERE key = ?1")?.execute([number])?;
+        turn.memory.tail.forget(NumberKey(number));
     }
     sql.prepare_cached("DELETE FROM events_by_account WHERE account = ?1 AND position = ?2")?
         .execute((account, position))?;

@@ -1,8 +1,7 @@
 //! Settling: an attempt's outcome, and whose turn it is next in the lane.
 
-use rusqlite::OptionalExtension;
-
 use super::claim::{is_enabled, lease_out};
+use super::leases::next_waiting;
 use super::writer::Turn;
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{DeliveryState, Lane};
@@ -13,17 +12,22 @@ use crate::store::queue::{Settled, Settlement};
 /// Records the attempt if the lease still holds. A first success costs one
 /// small row update; a failure adds a row of its own.
 pub(super) fn settle(turn: &mut Turn<'_>, settlement: &Settlement) -> rusqlite::Result<Settled> {
-    let Some(account) = update(turn, settlement)? else {
+    let held = turn.memory.leases.end(settlement.lane, settlement.lease.token);
+    let Some(held) = held.filter(|held| held.delivery == settlement.delivery) else {
         return Ok(Settled::Stale);
     };
+    update(turn, settlement)?;
     if settlement.state != DeliveryState::Delivered {
         keep_attempt(turn, settlement.delivery, &settlement.attempt)?;
     }
     if settlement.state == DeliveryState::Pending {
+        turn.memory.leases.note_waiting(settlement.lane);
         turn.note_due(settlement.lane.webhook, due_next(settlement));
     } else {
         turn.count_settled(settlement.state);
-        promote(turn, account, settlement.lane, settlement.now)?;
+        if held.followed {
+            promote(turn, held.account, settlement.lane, settlement.now)?;
+        }
     }
     Ok(Settled::Recorded)
 }
@@ -34,27 +38,26 @@ fn due_next(settlement: &Settlement) -> Timestamp {
     settlement.attempt.next_at.unwrap_or(settlement.now)
 }
 
-/// Changes the delivery's row; `None` if the lease had gone.
-fn update(turn: &Turn<'_>, settlement: &Settlement) -> rusqlite::Result<Option<AccountKey>> {
+/// Changes the delivery's row.
+fn update(turn: &Turn<'_>, settlement: &Settlement) -> rusqlite::Result<usize> {
     let Settlement { delivery, lease, attempt, state, .. } = settlement;
-    let account = |row: &rusqlite::Row<'_>| row.get(0).map(AccountKey);
     if *state == DeliveryState::Delivered {
         let mut update = turn.sql.prepare_cached(
             "UPDATE deliveries SET state = 1, due_at = NULL, lease = 0, attempts = ?3, \
              started_at = ?4, duration_ms = ?5, status = ?6, answer = ?7 \
-             WHERE id = ?1 AND lease = ?2 AND state = 0 RETURNING account",
+             WHERE id = ?1 AND lease = ?2 AND state = 0",
         )?;
         let answer = (!attempt.answer.is_empty()).then_some(&attempt.answer);
         let Attempt { number, started_at, duration_ms, status, .. } = attempt;
         let values = (delivery.0, lease.token, number, started_at.ms(), duration_ms, status, answer);
-        return update.query_row(values, account).optional();
+        return update.execute(values);
     }
     let mut update = turn.sql.prepare_cached(
         "UPDATE deliveries SET state = ?3, due_at = ?4, lease = 0, attempts = ?5 \
-         WHERE id = ?1 AND lease = ?2 AND state = 0 RETURNING account",
+         WHERE id = ?1 AND lease = ?2 AND state = 0",
     )?;
     let due_at = (*state == DeliveryState::Pending).then(|| due_next(settlement).ms());
-    update.query_row((delivery.0, lease.token, state.code(), due_at, attempt.number), account).optional()
+    update.execute((delivery.0, lease.token, state.code(), due_at, attempt.number))
 }
 
 /// Adds an attempt to a delivery's history.
@@ -86,13 +89,7 @@ pub(super) fn promote(
     lane: Lane,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let mut select = turn.sql.prepare_cached(
-        "SELECT id FROM deliveries INDEXED BY deliveries_pending \
-         WHERE account = ?1 AND webhook = ?2 AND number = ?3 AND state = 0 ORDER BY id LIMIT 1",
-    )?;
-    let next = select.query_row((account.0, lane.webhook.0, lane.number.0), |row| row.get(0)).optional()?;
-    drop(select);
-    let Some(next) = next.map(DeliveryId) else { return Ok(()) };
+    let Some(next) = next_waiting(turn.sql, account, lane)? else { return Ok(()) };
     if is_enabled(turn, lane.webhook)? && turn.reserve_new(lane.webhook) {
         return lease_out(turn, next, now);
     }

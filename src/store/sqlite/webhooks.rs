@@ -261,12 +261,16 @@ pub(super) fn cancel_deleted(turn: &mut Turn<'_>, step: usize) -> Result<bool, E
             .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
             .optional()?;
         let Some((account, webhook)) = next else { return Ok(false) };
-        let canceled = sql
+        let mut canceled = sql
             .prepare_cached(
-                "UPDATE deliveries SET state = 3, due_at = NULL, lease = 0 WHERE id IN (SELECT id FROM deliveries \
-                 INDEXED BY deliveries_pending WHERE account = ?1 AND webhook = ?2 AND state = 0 LIMIT ?3)",
+                "UPDATE deliveries SET state = 3, due_at = NULL WHERE id IN (SELECT id FROM deliveries \
+                 INDEXED BY deliveries_pending WHERE account = ?1 AND webhook = ?2 AND state = 0 AND lease = 0 \
+                 LIMIT ?3)",
             )?
             .execute((account, webhook, i64::try_from(left).unwrap_or(i64::MAX)))?;
+        if canceled < left {
+            canceled += cancel_leased(turn, WebhookKey(webhook), left - canceled)?;
+        }
         for _ in 0..canceled {
             turn.count_settled(DeliveryState::Canceled);
         }
@@ -276,4 +280,16 @@ pub(super) fn cancel_deleted(turn: &mut Turn<'_>, step: usize) -> Result<bool, E
         left -= canceled;
     }
     Ok(true)
+}
+
+/// Cancels at most `limit` leased deliveries of a webhook.
+fn cancel_leased(turn: &mut Turn<'_>, webhook: WebhookKey, limit: usize) -> rusqlite::Result<usize> {
+    let leases = turn.memory.leases.of_webhook(webhook);
+    let mut update =
+        turn.sql.prepare_cached("UPDATE deliveries SET state = 3, due_at = NULL, lease = 0 WHERE id = ?1")?;
+    for (lane, held) in leases.iter().take(limit) {
+        update.execute([held.delivery.0])?;
+        turn.memory.leases.end(*lane, held.lease.token);
+    }
+    Ok(leases.len().min(limit))
 }

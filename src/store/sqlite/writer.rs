@@ -18,8 +18,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::Mode;
+use super::tail::FOLD_AT;
 use crate::env::{Fault, Faults, Point};
-use crate::model::id::Position;
 use crate::store::{Error, ErrorKind, Handover};
 use crate::telemetry::Metrics;
 pub(super) use handle::Handle;
@@ -55,8 +55,7 @@ impl State {
             [],
             |row| row.get(0),
         )?;
-        let last_position = last_position(&connection)?;
-        let memory = Memory::new(last_position, opened);
+        let memory = Memory::read(&connection, opened)?;
         Ok(Self { connection, memory, handover, faults, metrics, lease_ms, _lock: lock })
     }
 
@@ -73,11 +72,10 @@ impl State {
                 for answer in answers {
                     answer(said.as_ref().copied());
                 }
-                Ok(())
+                self.fold()
             }
             Err(error) => {
-                self.memory.routes.clear();
-                self.memory.last_position = last_position(&self.connection)?;
+                self.memory.read_again(&self.connection)?;
                 tracing::error!(%error, jobs = size, "a group of writes failed; none of it is acknowledged");
                 for answer in answers {
                     answer(Err(&error));
@@ -111,7 +109,12 @@ impl State {
         let effects = turn.effects;
         let ended = match spoiled {
             Some(error) => Err(error),
-            None => end(sql, &effects, &self.faults),
+            None => self
+                .memory
+                .tail
+                .append(&sql)
+                .map_err(Error::from)
+                .and_then(|()| end(sql, &effects, &self.faults)),
         };
         match ended {
             Ok(said) => Ok((effects, said)),
@@ -120,6 +123,22 @@ impl State {
                 Err(error)
             }
         }
+    }
+
+    /// Folds the tail once it is long enough. A disk that is full for that only
+    /// leaves the tail as it is.
+    fn fold(&mut self) -> Result<(), Error> {
+        if self.memory.tail.len() < FOLD_AT {
+            return Ok(());
+        }
+        let folded = || -> Result<(), Error> {
+            let sql = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            self.memory.tail.fold(&sql)?;
+            Ok(sql.commit()?)
+        }();
+        let Err(error) = folded else { return Ok(()) };
+        self.memory.read_again(&self.connection)?;
+        if is_fatal(&error) { Err(error) } else { Ok(()) }
     }
 
     fn carry_out(&self, effects: Effects) {
@@ -148,15 +167,6 @@ fn end(sql: Transaction<'_>, effects: &Effects, faults: &Faults) -> Result<Resul
 /// After these nobody knows what is on the disk.
 fn is_fatal(error: &Error) -> bool {
     error.kind == ErrorKind::Failed
-}
-
-fn last_position(connection: &Connection) -> rusqlite::Result<Position> {
-    connection.query_row(
-        "SELECT max((SELECT value FROM facts WHERE name = 'last_position'), \
-                    coalesce((SELECT max(position) FROM events), 0))",
-        [],
-        |row| row.get(0),
-    )
 }
 
 /// Starts the writer.

@@ -6,7 +6,10 @@ use rusqlite::Connection;
 use super::lexer::Token;
 use super::{Complaints, complaint, none, sources};
 
-const SCHEMA: &str = include_str!("../../../migrations/sqlite/0001_spine.sql");
+const SCHEMA: [&str; 2] = [
+    include_str!("../../../migrations/sqlite/0001_spine.sql"),
+    include_str!("../../../migrations/sqlite/0002_tail.sql"),
+];
 
 /// Tables that grow with traffic.
 const LARGE: [&str; 8] =
@@ -48,7 +51,9 @@ fn joined(literal: &str) -> String {
 
 fn database() -> Connection {
     let sql = Connection::open_in_memory().unwrap();
-    sql.execute_batch(SCHEMA).unwrap();
+    for migration in SCHEMA {
+        sql.execute_batch(migration).unwrap();
+    }
     sql
 }
 

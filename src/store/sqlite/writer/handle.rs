@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::turn::Turn;
+use crate::store::sqlite::leases::Leases;
 use crate::store::{Error, ErrorKind, Reply};
 
 /// What a job leaves behind until the commit: how to answer.
@@ -135,6 +136,10 @@ fn run_apart<T: Send + 'static>(
         Err(error) => {
             own.give_back(turn.handover);
             turn.memory.routes.clear();
+            match Leases::read(turn.sql) {
+                Ok(leases) => turn.memory.leases = leases,
+                Err(error) => return Err(spoiled(error.into(), reply)),
+            }
             Ok(answer(reply, Err(Some(error))))
         }
     }

@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{Position, WebhookKey};
 use crate::model::time::Timestamp;
 use crate::store::Handover;
 use crate::store::queue::{Claimed, Lease};
+use crate::store::sqlite::leases::Leases;
 use crate::store::sqlite::routes::Route;
+use crate::store::sqlite::tail::Tail;
 
 /// Routes remembered; beyond that they are forgotten and read again.
 pub(in crate::store::sqlite) const ROUTES: usize = 50_000;
@@ -19,14 +21,28 @@ pub(in crate::store::sqlite) const ROUTES: usize = 50_000;
 pub(in crate::store::sqlite) struct Memory {
     pub(in crate::store::sqlite) routes: HashMap<String, Option<Arc<Route>>>,
     pub(in crate::store::sqlite) last_position: Position,
+    pub(in crate::store::sqlite) tail: Tail,
+    pub(in crate::store::sqlite) leases: Leases,
     last_token: i64,
 }
 
 impl Memory {
-    /// Nothing remembered but where the store stands; `opened`: how often it was
-    /// opened, so that no lease's token is ever given again.
-    pub(super) fn new(last_position: Position, opened: i64) -> Self {
-        Self { routes: HashMap::new(), last_position, last_token: opened << 40 }
+    /// What the store says; `opened`: how often it was opened, so that no lease's
+    /// token is ever given again.
+    pub(super) fn read(sql: &Connection, opened: i64) -> rusqlite::Result<Self> {
+        Ok(Self {
+            routes: HashMap::new(),
+            last_position: last_position(sql)?,
+            tail: Tail::read(sql)?,
+            leases: Leases::read(sql)?,
+            last_token: opened << 40,
+        })
+    }
+
+    /// Forgets what a rollback has undone. Tokens are never given twice.
+    pub(super) fn read_again(&mut self, sql: &Connection) -> rusqlite::Result<()> {
+        *self = Self { last_token: self.last_token, ..Self::read(sql, 0)? };
+        Ok(())
     }
 }
 
@@ -159,4 +175,13 @@ impl Effects {
         }
         Ok(())
     }
+}
+
+fn last_position(connection: &Connection) -> rusqlite::Result<Position> {
+    connection.query_row(
+        "SELECT max((SELECT value FROM facts WHERE name = 'last_position'), \
+                    coalesce((SELECT max(position) FROM events), 0))",
+        [],
+        |row| row.get(0),
+    )
 }
