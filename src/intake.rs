@@ -25,8 +25,13 @@ use crate::telemetry::{Metrics, Refused};
 /// The largest notification (Meta sends up to 3 MB).
 pub const LARGEST_NOTIFICATION_BYTES: usize = 4 << 20;
 
-/// Bodies being read or written at once may add up to this.
+/// Bodies being read or written at once, with what is made of them, may add up
+/// to this.
 pub const BODIES_IN_MEMORY_BYTES: usize = 128 << 20;
+
+/// What a byte of a body takes in memory by the time it is stored: itself, the
+/// change that it was read into, the event that became of that.
+const COPIES: usize = 3;
 
 /// The longest challenge that is echoed.
 const LONGEST_CHALLENGE: usize = 256;
@@ -219,9 +224,10 @@ pub struct Room<'a> {
 }
 
 impl Room<'_> {
-    /// Takes `bytes` more; false if there are not so many left.
+    /// Takes memory for `bytes` more of the body; false if there is not so much left.
     pub fn grow(&mut self, bytes: usize) -> bool {
-        let Ok(more) = self.memory.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)) else {
+        let bytes = u32::try_from(bytes.saturating_mul(COPIES)).unwrap_or(u32::MAX);
+        let Ok(more) = self.memory.try_acquire_many(bytes) else {
             return false;
         };
         match &mut self.taken {

@@ -78,7 +78,7 @@ pub(super) fn page<T, C>(
 /// A page ends early once what was sent to us by others makes it so long: a row
 /// may be as large as a notification, and several copies of a page are made on
 /// its way out.
-pub(super) const PAGE_BYTES: usize = 4 << 20;
+pub(super) const PAGE_BYTES: usize = 2 << 20;
 
 /// Reads `rows` until they have [`PAGE_BYTES`] bytes; whether that ended it.
 pub(super) fn within_bytes<T>(

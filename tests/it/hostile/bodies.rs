@@ -249,7 +249,7 @@ fn fault_45_whatever_chance_makes_of_a_notification_is_answered_200_and_visible(
 async fn fault_46_listings_of_the_largest_bodies_are_shown_page_by_page_within_memory() {
     const EACH: usize = 12;
     // A page and a step of routing, each of which is copied a few times on its way.
-    const COPIES: usize = 8 * (4 << 20);
+    const COPIES: usize = 16 * (4 << 20);
     let mut measured = Measured::start(&[], None).await;
     let value = |n: usize| format!("\"{n:02}{}\"", "x".repeat(4_100_000)).into_bytes();
     let elsewhere = |n| String::from_utf8(with_value("security", &value(n))).unwrap().replace(WABA, "1");

@@ -32,6 +32,9 @@ fn flood(name: &'static str, head: &str, then: &[u8], outcome: &'static str) -> 
     Flood { name, head: head.as_bytes().to_vec(), then: then.to_vec(), outcome }
 }
 
+/// On a busy machine the deadline may come before the limit does.
+const EITHER: &str = "protocol or timeout";
+
 /// A frame of zstd whose blocks say "128 KiB of this byte", each in four bytes.
 fn zstd_bomb() -> Vec<u8> {
     // Magic, descriptor and window; then blocks: length << 3 | RLE << 1.
@@ -90,14 +93,9 @@ fn floods() -> Vec<Flood> {
             "endless announcements",
             "",
             &b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(1_000),
-            "timeout or protocol",
+            EITHER,
         ),
-        flood(
-            "endless continues",
-            "",
-            &b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1_000),
-            "timeout or protocol",
-        ),
+        flood("endless continues", "", &b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1_000), EITHER),
         flood("100,000 headers", "HTTP/1.1 200 OK\r\n", many.as_bytes(), "protocol"),
         flood("a header line of 1 MB", "HTTP/1.1 200 OK\r\nx: ", line.as_bytes(), "protocol"),
         flood("a reason of 1 MB", "HTTP/1.1 200 ", line.as_bytes(), "protocol"),
@@ -199,12 +197,9 @@ async fn is_recorded(measured: &Measured, n: usize, flood: &Flood, flooding: &Fl
     let attempts = if *outcome == "success" { 1 } else { 2 };
     let (requests, connections) = (flooding.server.requests().len(), flooding.server.connections());
     assert_eq!((requests, connections), (each * attempts, each * attempts), "{name}: one connection each");
-    // What two kernels and one client buffer, per connection, and no more. Each
-    // attempt that has to be given up reads for two seconds.
+    // What two kernels and one client buffer, per connection, and no more.
     let poured = flooding.poured.load(Ordering::Relaxed);
-    if !outcome.contains("timeout") {
-        assert!(poured <= requests * (16 << 20), "{name}: {poured} bytes for {requests} requests");
-    }
+    assert!(poured <= requests * (16 << 20), "{name}: {poured} bytes for {requests} requests");
     let path = format!("/v1/accounts/{ACCOUNT}/deliveries");
     let mut seen = 0;
     for delivery in measured.shown(&path).await {

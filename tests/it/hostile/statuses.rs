@@ -7,9 +7,9 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use super::stage::staged;
+use super::stage::{Stage, staged};
 use crate::sim::world::{ACCOUNT, EPOCH_MS, notification, upgrade};
-use crate::support::frozen::{pass, until};
+use crate::support::frozen::{catch_up, pass, until};
 use crate::support::hostile::{Hostile, Received, receive};
 
 const STATUSES: std::ops::Range<u16> = 100..600;
@@ -40,6 +40,18 @@ fn number(request: &Received) -> u16 {
     digits[digits.len() - 3..].parse().unwrap()
 }
 
+/// Waits until every delivery that is pending has so many attempts on record.
+async fn are_recorded(stage: &Stage, made: u64) {
+    for _ in 0..1_000 {
+        let pending = stage.world.deliveries("status=pending&limit=500").await;
+        if pending.iter().all(|delivery| delivery["attemptCount"].as_u64() == Some(made)) {
+            return;
+        }
+        catch_up().await;
+    }
+    panic!("attempt {made} is not recorded");
+}
+
 #[test]
 fn fault_58_every_status_is_delivered_or_retried_to_the_end_as_published() {
     staged(|stage| async move {
@@ -49,8 +61,9 @@ fn fault_58_every_status_is_delivered_or_retried_to_the_end_as_published() {
         let (status, _) = stage.world.post_signed(&notification(EPOCH_MS / 1000, &changes)).await;
         assert_eq!(status, StatusCode::OK);
         let mut tried = 500;
-        for wait in [1_u64, 10, 30, 90] {
+        for (made, wait) in (1..).zip([1_u64, 10, 30, 90]) {
             until("all have been tried", async || server.received() == tried).await;
+            are_recorded(&stage, made).await;
             pass(Duration::from_millis(wait * 1_100 + 20)).await;
             // All but the successes, again.
             tried += 400;
