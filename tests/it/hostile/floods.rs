@@ -16,9 +16,9 @@ use crate::sim::world::{ACCOUNT, upgrade};
 use crate::support::frozen::until;
 use crate::support::hostile::{Hostile, ok, receive};
 
-/// Two attempts of two seconds.
+/// Two attempts of six seconds.
 const SHORT: [(&str, &str); 2] =
-    [("BELLWETHER_DELIVERY__ATTEMPT_TIMEOUT_MS", "2000"), ("BELLWETHER_DELIVERY__RETRY_SCHEDULE_S", "1")];
+    [("BELLWETHER_DELIVERY__ATTEMPT_TIMEOUT_MS", "6000"), ("BELLWETHER_DELIVERY__RETRY_SCHEDULE_S", "1")];
 
 /// An answer: its head, what follows again and again, and what it is recorded as.
 struct Flood {
@@ -194,9 +194,11 @@ async fn survives(floods: Vec<Flood>) {
 
 async fn is_recorded(measured: &Measured, n: usize, flood: &Flood, flooding: &Flooding, each: usize) {
     let Flood { name, outcome, .. } = flood;
-    let attempts = if *outcome == "success" { 1 } else { 2 };
     let (requests, connections) = (flooding.server.requests().len(), flooding.server.connections());
-    assert_eq!((requests, connections), (each * attempts, each * attempts), "{name}: one connection each");
+    assert_eq!(requests, connections, "{name}: each has a connection of its own");
+    // On a busy machine a head may come too late once, and then comes again.
+    let fewest = if *outcome == "success" { each } else { 2 * each };
+    assert!((fewest..=2 * each).contains(&requests), "{name}: {requests} requests");
     // What two kernels and one client buffer, per connection, and no more.
     let poured = flooding.poured.load(Ordering::Relaxed);
     assert!(poured <= requests * (16 << 20), "{name}: {poured} bytes for {requests} requests");
