@@ -26,12 +26,13 @@ use crate::telemetry::{Metrics, Refused};
 /// The largest notification (Meta sends up to 3 MB).
 pub const LARGEST_NOTIFICATION_BYTES: usize = 4 << 20;
 
-/// Bodies being read or written at once may take this, with what is read out of
-/// them.
+/// Bodies being read or written at once, with what is made of them, may add up
+/// to this.
 pub const BODIES_IN_MEMORY_BYTES: usize = 128 << 20;
 
-/// Once for the body, once for what is read out of it.
-const COPIES: usize = 2;
+/// What a byte of a body takes in memory by the time it is stored: itself, the
+/// change that it was read into, the event that became of that.
+const COPIES: usize = 3;
 
 /// The longest challenge that is echoed.
 const LONGEST_CHALLENGE: usize = 256;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -129,6 +129,8 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .keep_alive(true)
+        // Who says that no more will come is answered all the same.
+        .half_close(true)
         .max_buf_size(HEAD_BYTES);
     builder
         .http2()
@@ -245,9 +247,9 @@ fn answer(
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
     let beat = pulse.begin();
     async move {
-        let answer = router.call(request).await;
-        drop(beat);
-        answer
+        let Ok(answer) = router.call(request).await;
+        beat.answered(answer.body().size_hint().lower());
+        Ok(answer)
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -36,6 +36,10 @@ const SIGXFSZ: i32 = 25;
 
 /// Writes that may wait for the writer.
 const WRITES_WAITING: usize = 8_192;
+
+/// Connections that may wait to be accepted, as far as the system allows. Of what
+/// comes beyond, the system forgets some without telling who connected.
+const WAITING_CONNECTIONS: u32 = 1_024;
 
 /// Why a process does not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -96,8 +100,7 @@ impl Process {
     pub async fn open(config: &Config, env: Env) -> Result<Self, ProcessError> {
         drop(signal(SignalKind::from_raw(SIGXFSZ))?);
         let address = config.server.listen;
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| ProcessError::Listen { address, source })?;
+        let listener = listen(address).map_err(|source| ProcessError::Listen { address, source })?;
         config::check_key_file(config)?;
         sqlite::check_directory(&config.store.path)?;
         let vault = Vault::new(&config::secret_key(&config.secrets, &env.entropy)?);
@@ -205,6 +208,14 @@ impl Ends {
             _ = self.failed.wait_for(|failed| *failed) => ProcessError::StoreFailed,
         }
     }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart need not wait until the last run's connections are forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING_CONNECTIONS)
 }
 
 /// Refuses a key other than the one that the store's secrets are sealed with.

@@ -1,8 +1,9 @@
 //! Whether a connection gets anywhere. hyper's header timeout begins with the
 //! first bytes of HTTP/1: it misses a connection that sends nothing, or half
 //! the preface of HTTP/2, or HTTP/2 without requests, or that takes no answer.
-//! Here progress is a request being answered or answer bytes leaving; bytes
-//! that arrive are none, as they may arrive one by one for ever.
+//! Here progress is a request being answered or bytes of an answer leaving. Bytes
+//! that arrive are none, as they may arrive one by one for ever; neither are bytes
+//! that leave while no answer is owed: HTTP/2 says something back to every ping.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,13 +20,15 @@ pub(super) struct Pulse(Mutex<State>);
 struct State {
     /// Requests whose answer is being made.
     answering: usize,
+    /// Bytes of answers that have not left yet, heads not counted.
+    owed: u64,
     /// The last progress.
     last: Instant,
 }
 
 impl Pulse {
     pub fn new() -> Self {
-        Self(Mutex::new(State { answering: 0, last: Instant::now() }))
+        Self(Mutex::new(State { answering: 0, owed: 0, last: Instant::now() }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -49,6 +52,14 @@ impl Pulse {
 /// A request that is being answered.
 pub(super) struct Beat(Arc<Pulse>);
 
+impl Beat {
+    /// The answer is made, and so many bytes of it are to leave.
+    pub fn answered(self, bytes: u64) {
+        let mut state = self.0.state();
+        state.owed = state.owed.saturating_add(bytes);
+    }
+}
+
 impl Drop for Beat {
     fn drop(&mut self) {
         let mut state = self.0.state();
@@ -57,7 +68,7 @@ impl Drop for Beat {
     }
 }
 
-/// A connection whose outgoing bytes count as progress.
+/// A connection whose outgoing bytes count as progress while any are owed.
 pub(super) struct Watched {
     stream: TcpStream,
     pulse: Arc<Pulse>,
@@ -69,8 +80,12 @@ impl Watched {
     }
 
     fn noted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(1..)) = written {
-            self.pulse.state().last = Instant::now();
+        if let Poll::Ready(Ok(bytes @ 1..)) = written {
+            let mut state = self.pulse.state();
+            if state.owed > 0 {
+                state.owed = state.owed.saturating_sub(bytes as u64);
+                state.last = Instant::now();
+            }
         }
         written
     }

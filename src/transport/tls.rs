@@ -5,6 +5,8 @@
 //! What is verified is the host of the URL, although the address dialled was
 //! chosen by the resolver: pinning an address takes nothing from TLS.
 
+mod demand;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +21,9 @@ use tokio_rustls::rustls::{AlertDescription, CertificateError, ClientConfig, Err
 
 use crate::env::Clock;
 use crate::policy::address::Host;
+pub(super) use demand::noting;
+
+const CLIENT_CERTIFICATE: &str = "the receiver demands a client certificate";
 
 /// HTTP/2's name in ALPN.
 pub const H2: &[u8] = b"h2";
@@ -61,7 +66,7 @@ pub fn client_config(ca_file: Option<&Path>, clock: Clock) -> Result<Arc<ClientC
         .with_protocol_versions(&[&TLS13, &TLS12])
         .expect("ring has cipher suites for both versions")
         .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_client_cert_resolver(Arc::new(demand::Noticing));
     config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -103,7 +108,18 @@ impl TimeProvider for Wall {
     }
 }
 
-/// Why a handshake failed, in a fixed text for the customer.
+/// Why a handshake failed in which a client certificate was asked for or not.
+pub(super) fn handshake_reason(error: &Error, asked: bool) -> &'static str {
+    use AlertDescription as A;
+    let insisted = asked
+        && matches!(
+            error,
+            Error::AlertReceived(A::HandshakeFailure | A::AccessDenied | A::CertificateUnknown)
+        );
+    if insisted { CLIENT_CERTIFICATE } else { reason(error) }
+}
+
+/// Why TLS failed, in a fixed text for the customer.
 pub(super) fn reason(error: &Error) -> &'static str {
     if let Error::InvalidCertificate(certificate) = error {
         return certificate_reason(certificate);
@@ -140,7 +156,7 @@ fn certificate_reason(error: &CertificateError) -> &'static str {
 fn alert_reason(alert: AlertDescription) -> &'static str {
     use AlertDescription as A;
     if matches!(alert, A::CertificateRequired | A::NoCertificate | A::BadCertificate) {
-        return "the receiver demands a client certificate";
+        return CLIENT_CERTIFICATE;
     }
     if matches!(alert, A::ProtocolVersion | A::HandshakeFailure | A::InsufficientSecurity) {
         return "the receiver accepts no TLS version or cipher that is offered";

@@ -1,7 +1,10 @@
-//! What the tests are made of: servers that misbehave on purpose, and what
-//! they need.
+//! What the tests are made of: servers and clients that misbehave on purpose,
+//! and what they need.
 
 pub mod certs;
 pub mod dns;
+pub mod frozen;
 pub mod hostile;
+pub mod openssl;
+pub mod raw;
 pub mod spellings;

@@ -4,8 +4,11 @@
 mod addresses;
 mod answers;
 mod connections;
+mod frames;
 mod names;
+mod reuse;
 mod secured;
+mod versions;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -4,6 +4,7 @@ use rusqlite::OptionalExtension;
 
 use super::events::{Origin, keep_event};
 use super::routes::{Route, find_route};
+use super::rows::within_bytes;
 use super::writer::Turn;
 use crate::model::change::Change;
 use crate::model::id::{AccountKey, EventId, WebhookId, WebhookKey};
@@ -148,5 +149,6 @@ pub(super) fn waiting(turn: &mut Turn<'_>, limit: usize) -> rusqlite::Result<Vec
             raw: row.get(5)?,
         })
     })?;
-    rows.collect()
+    // What is left is asked for next.
+    within_bytes(rows, |waiting: &Waiting| waiting.raw.len()).map(|(items, _)| items)
 }

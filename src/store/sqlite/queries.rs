@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::deliveries;
 use super::listing::{self, Of, Order, VISITS};
-use super::rows::{self, account_key, instant, number_key, one_more, page};
+use super::rows::{self, PAGE_BYTES, account_key, instant, number_key, one_more, page, within_bytes};
 use crate::model::delivery::Delivery;
 use crate::model::id::{AccountId, EventId, Position};
 use crate::model::time::Timestamp;
@@ -26,18 +26,24 @@ pub(super) fn events(sql: &Connection, query: &EventQuery) -> Result<Page<EventR
     let mut range = listing::positions(sql, query.since, query.until)?;
     range.end = query.before.map_or(range.end, |before| range.end.min(before));
     let limit = query.limit.max(1);
-    let mut items: Vec<EventRow> = Vec::new();
+    let (mut items, mut read) = (Vec::<EventRow>::new(), 0);
     let unread = listing::walk(sql, of, Order::NewestFirst, range, VISITS, &mut |position| {
         if let Some((event, kind)) = rows::event(sql, account, position)?
             && query.since.is_none_or(|since| event.accepted_at >= since)
             && query.until.is_none_or(|until| event.accepted_at < until)
             && query.event_type.as_ref().is_none_or(|wanted| *wanted == kind)
         {
+            read += event.body.len();
             items.push(event);
         }
-        Ok(if items.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(if items.len() > limit || read >= PAGE_BYTES {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
     })?;
-    Ok(page(items, limit, unread, |event| event.id.position()))
+    let cut = items.last().filter(|_| read >= PAGE_BYTES).map(|event| event.id.position());
+    Ok(page(items, limit, unread.or(cut), |event| event.id.position()))
 }
 
 pub(super) fn event(
@@ -72,9 +78,10 @@ pub(super) fn unrouted(
             raw: row.get(6)?,
         })
     };
-    let items =
-        select.query_map((after.unwrap_or(0), one_more(limit)), read)?.collect::<rusqlite::Result<_>>()?;
-    Ok(page(items, limit, None, |waiting: &UnroutedRow| waiting.row))
+    let rows = select.query_map((after.unwrap_or(0), one_more(limit)), read)?;
+    let (items, cut) = within_bytes(rows, |waiting: &UnroutedRow| waiting.raw.len())?;
+    let unread = items.last().filter(|_| cut).map(|waiting| waiting.row);
+    Ok(page(items, limit, unread, |waiting| waiting.row))
 }
 
 pub(super) fn unparsed(
@@ -96,10 +103,10 @@ pub(super) fn unparsed(
             raw: row.get(5)?,
         })
     };
-    let items = select
-        .query_map((before.unwrap_or(i64::MAX), one_more(limit)), read)?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(page(items, limit, None, |unread: &UnparsedRow| unread.row))
+    let rows = select.query_map((before.unwrap_or(i64::MAX), one_more(limit)), read)?;
+    let (items, cut) = within_bytes(rows, |unparsed: &UnparsedRow| unparsed.raw.len())?;
+    let unread = items.last().filter(|_| cut).map(|unparsed| unparsed.row);
+    Ok(page(items, limit, unread, |unparsed| unparsed.row))
 }
 
 pub(super) fn totals(sql: &Connection, now: Timestamp) -> Result<Totals, Error> {

@@ -75,6 +75,28 @@ pub(super) fn page<T, C>(
     Page { items, next }
 }
 
+/// A page ends early once what was sent to us by others makes it so long: a row
+/// may be as large as a notification, and several copies of a page are made on
+/// its way out.
+pub(super) const PAGE_BYTES: usize = 2 << 20;
+
+/// Reads `rows` until they have [`PAGE_BYTES`] bytes; whether that ended it.
+pub(super) fn within_bytes<T>(
+    rows: impl Iterator<Item = rusqlite::Result<T>>,
+    bytes: impl Fn(&T) -> usize,
+) -> rusqlite::Result<(Vec<T>, bool)> {
+    let (mut items, mut read) = (Vec::new(), 0);
+    for item in rows {
+        let item = item?;
+        read += bytes(&item);
+        items.push(item);
+        if read >= PAGE_BYTES {
+            return Ok((items, true));
+        }
+    }
+    Ok((items, false))
+}
+
 /// The statement's limit that [`page`] wants.
 pub(super) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit.max(1)).unwrap_or(i64::MAX).saturating_add(1)

@@ -23,10 +23,16 @@ use tokio_rustls::rustls::ClientConfig;
 use tower::Service;
 
 use super::Limits;
-use super::failure::{DialError, tls_error};
+use super::failure::{DialError, TooMuch, tls_error};
 use crate::policy::address::{Refusal, Rules, Target};
 use crate::transport::resolve::Resolver;
 use crate::transport::tls;
+
+/// What a receiver may say over HTTP/1 in answer to one request. More than any
+/// answer that is read takes: a head, its body up to the limit, and what buffers
+/// hold besides. It ends who announces an answer (1xx) for ever, which would cost a
+/// processor until the deadline.
+const LONGEST_SAID: usize = 1 << 20;
 
 const NOT_IN_TIME: DialError = DialError::Connect("no connection in time");
 
@@ -105,11 +111,13 @@ impl Shared {
 
     async fn secure(&self, target: &Target, tcp: TcpStream) -> Result<Stream, DialError> {
         let name = tls::server_name(&target.host).ok_or(DialError::Refused(Refusal::Name))?;
-        let stream = self.tls.connect(name, tcp).await.map_err(|error| {
-            DialError::Tls(tls_error(&error).map_or("the TLS handshake was cut short", tls::reason))
+        let (secured, asked) = tls::noting(self.tls.connect(name, tcp)).await;
+        let stream = secured.map_err(|error| {
+            let reason = |error| tls::handshake_reason(error, asked);
+            DialError::Tls(tls_error(&error).map_or("the TLS handshake was cut short", reason))
         })?;
         let h2 = stream.get_ref().1.alpn_protocol() == Some(tls::H2);
-        Ok(Stream { io: Box::new(stream), h2 })
+        Ok(Stream { io: Box::new(stream), h2, said: 0 })
     }
 }
 
@@ -153,11 +161,21 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 pub(super) struct Stream {
     io: Box<dyn Io>,
     h2: bool,
+    /// Bytes read since the last were written.
+    said: usize,
 }
 
 impl Stream {
     fn plain(tcp: TcpStream) -> Self {
-        Self { io: Box::new(tcp), h2: false }
+        Self { io: Box::new(tcp), h2: false, said: 0 }
+    }
+
+    /// Over HTTP/1 a request is written whole and then answered.
+    fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(1..)) = written {
+            self.said = 0;
+        }
+        written
     }
 }
 
@@ -173,13 +191,20 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut *self.io).poll_read(cx, buf);
+        self.said = self.said.saturating_add(buf.filled().len() - before);
+        if !self.h2 && self.said > LONGEST_SAID {
+            return Poll::Ready(Err(io::Error::other(TooMuch)));
+        }
+        read
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut *self.io).poll_write(cx, buf);
+        self.wrote(written)
     }
 
     fn poll_write_vectored(
@@ -187,7 +212,8 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut *self.io).poll_write_vectored(cx, bufs);
+        self.wrote(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -54,6 +54,11 @@ impl DialError {
     }
 }
 
+/// A receiver said more than any answer takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the receiver says too much")]
+pub(super) struct TooMuch;
+
 /// A request that was not made.
 pub(super) fn refused(refusal: Refusal) -> Outcome {
     Outcome::failed(OutcomeClass::ForbiddenAddress, &refusal.to_string())
@@ -72,7 +77,7 @@ pub(super) fn outcome(error: &legacy::Error) -> Outcome {
     let any = |is: fn(&hyper::Error) -> bool| {
         chain(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(is)
     };
-    if any(hyper::Error::is_parse) {
+    if any(hyper::Error::is_parse) || said_too_much(error) {
         return Outcome::failed(OutcomeClass::Protocol, "the answer is not HTTP, or its head is too long");
     }
     if any(hyper::Error::is_timeout) {
@@ -86,6 +91,11 @@ pub(super) fn outcome(error: &legacy::Error) -> Outcome {
         return Outcome::failed(OutcomeClass::Reset, "the connection ended before an answer");
     }
     Outcome::failed(OutcomeClass::Protocol, "the receiver broke the HTTP protocol")
+}
+
+fn said_too_much(error: &legacy::Error) -> bool {
+    let mut io = chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    io.any(|error| error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<TooMuch>))
 }
 
 /// The TLS error that tokio's I/O traits have made an I/O error of.

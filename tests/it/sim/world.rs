@@ -21,6 +21,7 @@ use bellwether::secrets::Vault;
 use bellwether::store::sqlite::{Mode, Options, Sqlite};
 use bellwether::store::{Handover, Store};
 use bellwether::telemetry::Metrics;
+use bellwether::transport::Transport;
 use http_body_util::BodyExt;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -34,6 +35,8 @@ pub(crate) const OPERATOR: &str = "operator-key-for-tests";
 pub(crate) const APP_SECRET: &str = "4f2a-app-secret";
 /// The app's secret before it was rotated.
 pub(crate) const PREVIOUS_SECRET: &str = "9c1d-previous-secret";
+/// The secret of another app, named `second`.
+pub(crate) const SECOND_SECRET: &str = "77e0-second-secret";
 pub(crate) const VERIFY_TOKEN: &str = "verify token";
 
 /// 2025-06-01T00:00:00Z: when most worlds begin.
@@ -53,7 +56,13 @@ pub(crate) struct Terms {
     pub(crate) epoch: Timestamp,
     /// The waits between attempts.
     pub(crate) waits: [Duration; 4],
-    /// Where the store's writer runs.
+    /// The way out, if it is not to the world's own receivers.
+    pub(crate) transport: Option<Arc<dyn Transport>>,
+    /// Where deliveries may go.
+    pub(crate) rules: Rules,
+    /// Writes that may wait for the writer.
+    pub(crate) queue: usize,
+    /// Threads only in real time: paused time does not wait for them.
     pub(crate) mode: Mode,
 }
 
@@ -69,6 +78,9 @@ impl Default for Terms {
             paused: false,
             epoch: Timestamp::from_ms(EPOCH_MS),
             waits: [1, 10, 30, 90].map(Duration::from_secs),
+            transport: None,
+            rules: Rules::default(),
+            queue: 1_000,
             mode: Mode::Inline,
         }
     }
@@ -93,11 +105,14 @@ pub(crate) fn simulate_unregistered<F: Future>(terms: Terms, story: impl FnOnce(
     let paused = terms.mode == Mode::Inline;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(paused).build().unwrap();
-    runtime.block_on(async {
-        let mut world = World::new(terms);
-        world.start().await;
-        story(world).await
-    })
+    runtime.block_on(played(terms, story))
+}
+
+/// Plays a story in a new world on whatever runtime and time there is.
+pub(crate) async fn played<F: Future>(terms: Terms, story: impl FnOnce(World) -> F) -> F::Output {
+    let mut world = World::new(terms);
+    world.start().await;
+    story(world).await
 }
 
 pub(crate) struct World {
@@ -150,7 +165,8 @@ impl World {
         let faults = self.faults_of_a_life();
         let handover = Arc::new(Handover::new(self.terms.loaded, 2 * self.terms.per_webhook));
         self.handover = Some(Arc::clone(&handover));
-        let options = Options { path: self.path(), lease_ms: 70_000, queue: 1_000, mode: self.terms.mode };
+        let options =
+            Options { path: self.path(), lease_ms: 70_000, queue: self.terms.queue, mode: self.terms.mode };
         let metrics = Metrics::new();
         let opened = loop {
             let now = self.env.clock.now();
@@ -167,7 +183,7 @@ impl World {
             env: self.env.clone(),
             store: Arc::clone(&store),
             handover,
-            transport: Arc::new(self.terms.receivers.clone()),
+            transport: self.transport(),
             vault: Vault::new(&[7; 32]),
             metrics,
             writes_waiting: Arc::new(|| 0),
@@ -188,16 +204,21 @@ impl World {
         weaknesses.fold(mortal, Faults::weakened)
     }
 
+    fn transport(&self) -> Arc<dyn Transport> {
+        self.terms.transport.clone().unwrap_or_else(|| Arc::new(self.terms.receivers.clone()))
+    }
+
     fn settings(&self) -> Settings {
         let keys = vec![MetaKey::new(APP_SECRET), MetaKey::new(PREVIOUS_SECRET)];
         let app = App { keys, verify_token: Some(VERIFY_TOKEN.into()) };
+        let second = App { keys: vec![MetaKey::new(SECOND_SECRET)], verify_token: None };
         Settings {
-            apps: HashMap::from([("main".to_owned(), app)]),
+            apps: HashMap::from([("main".to_owned(), app), ("second".to_owned(), second)]),
             operator_key: Some(SecretString::from(OPERATOR)),
             fill_limits: true,
             events_kept: Duration::from_hours(30 * 24),
             body_timeout: Duration::from_secs(20),
-            rules: Arc::new(Rules::default()),
+            rules: Arc::new(self.terms.rules.clone()),
             paused: self.terms.paused,
             dispatch: dispatch::Options {
                 schedule: Schedule::new(self.terms.waits.to_vec()),
@@ -209,7 +230,7 @@ impl World {
     }
 
     /// Registers the samples' account and business account, with one webhook.
-    async fn register(&self) {
+    pub(crate) async fn register(&self) {
         let account = format!("/v1/accounts/{ACCOUNT}");
         self.put(&account, json!({"name": "Shop", "chatApps": true})).await;
         self.put(&format!("/v1/business-accounts/{WABA}"), json!({"accountId": ACCOUNT})).await;

@@ -17,6 +17,7 @@ pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key.
 pub struct Identity {
+    pem: String,
     chain: Vec<CertificateDer<'static>>,
     key: KeyPair,
 }
@@ -36,15 +37,12 @@ impl Authority {
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
-        Identity { chain: vec![certificate.der().clone()], key }
+        Identity { pem: certificate.pem(), chain: vec![certificate.der().clone()], key }
     }
 
     /// The authority's certificate as a PEM file.
     pub fn file(&self) -> PathBuf {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("{}.pem", Uuid::from_u128(rand::random())));
-        std::fs::write(&path, self.0.pem()).unwrap();
-        path
+        pem_file(&self.0.pem())
     }
 
     /// Servers that let in only clients which this authority knows.
@@ -69,7 +67,12 @@ impl Identity {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         change(&mut params);
         let certificate = params.self_signed(&key).unwrap();
-        Self { chain: vec![certificate.der().clone()], key }
+        Self { pem: certificate.pem(), chain: vec![certificate.der().clone()], key }
+    }
+
+    /// The certificate and its key as a PEM file.
+    pub fn file(&self) -> PathBuf {
+        pem_file(&format!("{}{}", self.pem, self.key.serialize_pem()))
     }
 
     /// A server with this certificate.
@@ -84,4 +87,11 @@ impl Identity {
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Arc::new(config)
     }
+}
+
+fn pem_file(text: &str) -> PathBuf {
+    let name = format!("{}.pem", Uuid::from_u128(rand::random()));
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).unwrap();
+    path
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// What may take so long is broken: the bound of everything in these tests.
@@ -117,6 +117,11 @@ impl Hostile {
         self.connections.load(Ordering::SeqCst)
     }
 
+    /// How many requests the script has read.
+    pub fn received(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+
     /// What the script has read.
     pub fn requests(&self) -> Vec<Received> {
         self.requests.lock().unwrap().clone()
@@ -166,6 +171,29 @@ pub async fn drip(stream: &mut TcpStream, byte: u8) {
     while stream.write_all(&[byte]).await.is_ok() {
         ticks.tick().await;
     }
+}
+
+/// An address at which nobody accepts and as many wait as may: further requests
+/// for a connection are ignored, as by a host that is gone.
+pub struct Blackhole {
+    pub at: SocketAddr,
+    _listener: TcpListener,
+    _waiting: Vec<std::net::TcpStream>,
+}
+
+/// Opens one.
+pub fn blackhole() -> Blackhole {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    // By the system's clock, as a test's own may stand still.
+    while let Ok(connected) = std::net::TcpStream::connect_timeout(&at, Duration::from_millis(200)) {
+        waiting.push(connected);
+        assert!(waiting.len() < 100, "the backlog is bounded");
+    }
+    Blackhole { at, _listener: listener, _waiting: waiting }
 }
 
 /// Closes with a reset instead of a goodbye.

@@ -19,7 +19,7 @@ const LICENCES: [&str; 7] =
     ["MIT", "Apache-2.0", "BSD-3-Clause", "ISC", "Zlib", "Unicode-3.0", "CDLA-Permissive-2.0"];
 
 /// Packages that must not come in, not even through others.
-const BANNED: [(&str, &str); 15] = [
+const BANNED: [(&str, &str); 21] = [
     ("openssl", TLS),
     ("openssl-sys", TLS),
     ("native-tls", TLS),
@@ -35,9 +35,17 @@ const BANNED: [(&str, &str); 15] = [
     ("isahc", "one HTTP stack: hyper"),
     ("async-std", "one runtime: tokio"),
     ("smol", "one runtime: tokio"),
+    ("async-compression", BOMBS),
+    ("brotli", BOMBS),
+    ("flate2", BOMBS),
+    ("miniz_oxide", BOMBS),
+    ("zstd", BOMBS),
+    ("zstd-sys", BOMBS),
 ];
 
 const TLS: &str = "one TLS with one provider: rustls with ring, which needs a C compiler and nothing else";
+
+const BOMBS: &str = "what can't inflate anything needs no limits for it";
 
 const SQLITE: &str = "two bindings clash over the library's name: rusqlite is the one";
 

@@ -22,7 +22,7 @@ enum Within {
 
 const PURE: [&str; 3] = ["src/model", "src/policy", "src/source"];
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule {
         names: &["async", "await", "tokio", "hyper", "Future"],
         within: Within::Not(&PURE),
@@ -65,7 +65,6 @@ const RULES: [Rule; 8] = [
     Rule {
         names: &[
             "TcpStream::connect",
-            "TcpSocket",
             "HttpConnector",
             "UdpSocket",
             "UnixStream::connect",
@@ -74,6 +73,11 @@ const RULES: [Rule; 8] = [
         ],
         within: Within::Only(&["src/transport", "src/cli"]),
         why: "only transport (and the command line, towards its own server) opens connections outwards",
+    },
+    Rule {
+        names: &["TcpSocket"],
+        within: Within::Only(&["src/transport", "src/cli", "src/node/process"]),
+        why: "only transport opens connections outwards, and only the process listens",
     },
     Rule {
         names: &["rusqlite", "libsqlite3_sys"],

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::time::timeout;
 
 use super::*;
-use crate::support::hostile::{Hostile, drip, ok, receive, reset, serve, until_closed};
+use crate::support::hostile::{Hostile, blackhole, drip, ok, receive, reset, serve, until_closed};
 
 #[tokio::test]
 async fn a_refused_connection_is_a_connect_failure() {
@@ -19,18 +18,8 @@ async fn a_refused_connection_is_a_connect_failure() {
 
 #[tokio::test]
 async fn a_connection_that_is_never_made_ends_with_its_own_limit_or_the_deadline() {
-    // Nobody accepts, and what may wait to be accepted already does: further
-    // requests for a connection are ignored.
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(1).unwrap();
-    let at = listener.local_addr().unwrap();
-    let mut waiting = Vec::new();
-    while let Ok(connected) = timeout(SHORT, TcpStream::connect(at)).await {
-        waiting.push(connected.unwrap());
-        assert!(waiting.len() < 100, "the backlog is bounded");
-    }
-    let url = format!("http://{at}/");
+    let blackhole = blackhole();
+    let url = format!("http://{}/", blackhole.at);
     let outcome = post_once(&url, SHORT).await;
     assert_eq!(outcome.class, OutcomeClass::Timeout);
     let impatient = limited(Limits { connect: SHORT, ..Limits::default() });
