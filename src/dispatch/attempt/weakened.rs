@@ -3,6 +3,7 @@
 
 use super::{Attempter, Ended};
 use crate::dispatch::target::Target;
+use crate::env::Point;
 use crate::model::attempt::{Attempt, OutcomeClass};
 use crate::model::delivery::DeliveryState;
 use crate::store::queue::{Claimed, Settlement};
@@ -24,7 +25,10 @@ impl Attempter {
         };
         let state = DeliveryState::Delivered;
         let ended = self.settle(Settlement { delivery, lane, lease, attempt, state, now }).await;
-        let _ = self.send(claimed, target, now).await;
+        // As if the answer had come: here a crash loses what is recorded.
+        if self.means.env.faults.at(Point::AfterAnswer).is_none() {
+            let _ = self.send(claimed, target, now).await;
+        }
         ended
     }
 }

@@ -55,7 +55,8 @@ fn by_event(arrivals: Vec<Arrival>) -> BTreeMap<String, Vec<Arrival>> {
 fn fault_62_a_receiver_that_fails_half_the_time_gets_everything_by_the_rule_and_starves_nobody() {
     const EVENTS: u64 = 400;
     let chance = Entropy::seeded(62);
-    let flapping = move |_: &str| if chance.below(2) == 0 { Answer::Status(500) } else { Answer::Status(200) };
+    let flapping =
+        move |_: &str| if chance.below(2) == 0 { Answer::Status(500) } else { Answer::Status(200) };
     let terms = Terms { receivers: Receivers::by_chance(flapping), ..Terms::default() };
     simulate_with(terms, |mut world| async move {
         let body = json!({"accountId": ACCOUNT, "subAccountId": "second"});

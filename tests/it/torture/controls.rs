@@ -8,18 +8,18 @@ use super::receiver::Receiver;
 use crate::process::running::{Caller, Running};
 use crate::sim::world::tempdir::TempDir;
 
-/// The names of what the oracle finds after a server without `mechanism` was
-/// killed under load, before receivers that take 50 ms.
-async fn found_without(mechanism: &str) -> Vec<String> {
+/// The names of what the oracle finds after a server without `mechanism` ended
+/// under load at `point`, before receivers that take 50 ms.
+async fn found_without(mechanism: &str, point: &str) -> Vec<String> {
     let weakened = [("BELLWETHER_FAILPOINT", mechanism)];
     let directory = TempDir::new();
     let (caller, receiver, ledger) = (Caller::new(), Receiver::start().await, Ledger::default());
     receiver.answer(|_| (200, Duration::from_millis(50)));
-    let mut running = Running::start(directory.path(), &weakened);
+    let dying = format!("{mechanism},{point}=exit:150");
+    let mut running = Running::start(directory.path(), &[("BELLWETHER_FAILPOINT", &dying)]);
     register(&caller, &running.base, &receiver).await;
     let load = ledger.start_load(&running.base);
-    ledger.grows_by(300).await;
-    running.kill();
+    assert_eq!(running.ended().await, Some(87));
     load.stop().await;
     let running = Running::start(directory.path(), &weakened);
     // As Meta may at any time: what was answered comes again.
@@ -30,12 +30,12 @@ async fn found_without(mechanism: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_5_of_a_server_that_records_before_it_sends_the_oracle_finds_lost_events() {
-    let found = found_without("record_before_sending").await;
+    let found = found_without("record_before_sending", "after_answer").await;
     assert!(!found.is_empty() && found.iter().all(|name| name == "LOST"), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_3_of_a_server_that_does_not_know_repeats_the_oracle_finds_one_change_as_two_events() {
-    let found = found_without("no_deduplication").await;
+    let found = found_without("no_deduplication", "after_commit").await;
     assert!(found.iter().any(|name| name == "SPLIT") && found.iter().all(|name| name != "LOST"), "{found:?}");
 }
