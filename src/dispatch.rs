@@ -91,13 +91,22 @@ type NextDue = Vec<(WebhookKey, Option<Timestamp>)>;
 /// A claim under way, and what it was for.
 type Claiming = Option<(Vec<Want>, Reply<NextDue>)>;
 
+/// What is remembered of an attempt while it is under way.
+struct UnderWay {
+    webhook: WebhookKey,
+    /// When its lease ends.
+    until: Timestamp,
+    /// The size of its body.
+    bytes: usize,
+}
+
 /// The task that decides.
 pub struct Dispatcher {
     means: Means,
     options: Options,
     attempter: Arc<Attempter>,
     attempts: JoinSet<Ended>,
-    under_way: HashMap<Id, (WebhookKey, Timestamp)>,
+    under_way: HashMap<Id, UnderWay>,
     turns: Turns,
     timetable: Timetable,
     in_flight: watch::Sender<usize>,
@@ -197,9 +206,9 @@ impl Dispatcher {
         while self.attempts.len() < self.options.max_in_flight {
             let Some(claimed) = self.turns.next() else { break };
             let attempter = Arc::clone(&self.attempter);
-            let lease = (claimed.lane.webhook, claimed.lease.until);
+            let (webhook, until, bytes) = (claimed.lane.webhook, claimed.lease.until, claimed.body.len());
             let task = self.attempts.spawn(async move { attempter.attempt(claimed).await });
-            self.under_way.insert(task.id(), lease);
+            self.under_way.insert(task.id(), UnderWay { webhook, until, bytes });
         }
         self.in_flight.send_if_modified(|shown| {
             let changed = *shown != self.attempts.len();
@@ -239,9 +248,9 @@ impl Dispatcher {
     fn attempt_ended(&mut self, ended: Result<(Id, Ended), JoinError>) {
         let now = self.now();
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some((webhook, until)) = self.under_way.remove(&id) else { return };
+        let Some(UnderWay { webhook, until, bytes }) = self.under_way.remove(&id) else { return };
         self.turns.done(webhook);
-        self.means.handover.free(webhook);
+        self.means.handover.free(webhook, bytes);
         self.timetable.freed(webhook, now);
         match ended {
             Ok((_, Ended::Recorded)) => {}

@@ -182,7 +182,7 @@ mod tests {
         table.note(WebhookKey(1), at(11));
         assert_eq!(table.next(), None);
         assert!(!handover.reserve_new(WebhookKey(1)), "what is new does not overtake what is stored");
-        handover.free(WebhookKey(1));
+        handover.free(WebhookKey(1), 0);
         table.freed(WebhookKey(1), at(30));
         assert_eq!(due(&mut table, 30), [(1, 1)]);
     }
@@ -196,7 +196,7 @@ mod tests {
         }
         assert_eq!(due(&mut table, 10), []);
         for expected in [5, 1, 3] {
-            handover.free(WebhookKey(7));
+            handover.free(WebhookKey(7), 0);
             table.freed(WebhookKey(7), at(20));
             assert_eq!(due(&mut table, 20), [(expected, 1)]);
             assert!(handover.reserve(WebhookKey(7)), "its attempt, standing in");
@@ -213,7 +213,7 @@ mod tests {
             table.note(WebhookKey(key), at(10));
         }
         assert_eq!(due(&mut table, 10), []);
-        handover.free(WebhookKey(7));
+        handover.free(WebhookKey(7), 0);
         table.freed(WebhookKey(7), at(20));
         assert_eq!(due(&mut table, 20), [(5, 1)], "which turns out to have nothing");
         table.claimed(at(20));
@@ -229,14 +229,14 @@ mod tests {
         }
         assert_eq!(due(&mut table, 10), []);
         for _ in 0..4 {
-            handover.free(WebhookKey(7));
+            handover.free(WebhookKey(7), 0);
             table.freed(WebhookKey(7), at(20));
         }
         table.note(WebhookKey(9), at(15));
         assert_eq!(due(&mut table, 20), [(5, 1), (1, 1), (3, 1), (2, 1)], "one each, and no latecomer");
         (0..4).for_each(|_| assert!(handover.reserve(WebhookKey(7))));
         for expected in [8, 9] {
-            handover.free(WebhookKey(7));
+            handover.free(WebhookKey(7), 0);
             table.freed(WebhookKey(7), at(30));
             assert_eq!(due(&mut table, 30), [(expected, 1)]);
             assert!(handover.reserve(WebhookKey(7)));
@@ -254,7 +254,7 @@ mod tests {
         (0..2).for_each(|_| table.freed(WebhookKey(7), at(20)));
         assert_eq!(due(&mut table, 20), [], "the places were taken meanwhile");
         for expected in [5, 1, 3] {
-            handover.free(WebhookKey(7));
+            handover.free(WebhookKey(7), 0);
             table.freed(WebhookKey(7), at(30));
             assert_eq!(due(&mut table, 30), [(expected, 1)]);
             assert!(handover.reserve(WebhookKey(7)));
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(due(&mut table, 10), []);
         table.freed(WebhookKey(7), at(20));
         assert_eq!(due(&mut table, 20), [], "the place was taken meanwhile");
-        handover.free(WebhookKey(7));
+        handover.free(WebhookKey(7), 0);
         table.freed(WebhookKey(7), at(30));
         assert_eq!(due(&mut table, 30), [(5, 1)]);
     }

@@ -1,8 +1,8 @@
 //! Where the store and the dispatcher meet: leased deliveries on their way out,
 //! and the news of what else is due.
 //!
-//! Memory is bounded twice: `capacity` deliveries in all, `per_webhook` of each
-//! webhook, counted from the reservation before the commit until the attempt
+//! Memory is bounded thrice: `capacity` deliveries in all, [`BODIES_HELD_BYTES`]
+//! of their bodies, `per_webhook` deliveries of each webhook, counted from the reservation before the commit until the attempt
 //! has settled. A webhook that hangs with 100,000 waiting holds its own few
 //! places and nobody else's. All else is one instant per webhook: when it is
 //! next due. Losing any of this costs nothing but a look into the store.
@@ -16,6 +16,9 @@ use super::queue::Claimed;
 use crate::model::id::WebhookKey;
 use crate::model::time::Timestamp;
 
+/// While bodies in memory add up to this, no place is taken.
+pub const BODIES_HELD_BYTES: usize = 64 << 20;
+
 /// The meeting place. One per node.
 pub struct Handover {
     capacity: usize,
@@ -28,6 +31,8 @@ pub struct Handover {
 struct Inner {
     open: bool,
     places: usize,
+    /// Bytes of the bodies in these places.
+    bytes: usize,
     places_of: HashMap<WebhookKey, usize>,
     ready: VecDeque<Claimed>,
     due: BTreeMap<WebhookKey, Timestamp>,
@@ -100,12 +105,28 @@ impl Handover {
 
     fn take_place(&self, inner: &mut Inner, webhook: WebhookKey) -> bool {
         let taken = inner.places_of.get(&webhook).copied().unwrap_or(0);
-        if !inner.open || inner.places >= self.capacity || taken >= self.per_webhook {
+        if !inner.open || self.left(inner) == 0 || taken >= self.per_webhook {
             return false;
         }
         inner.places += 1;
         inner.places_of.insert(webhook, taken + 1);
         true
+    }
+
+    /// How many more deliveries fit, whosever they are.
+    fn left(&self, inner: &Inner) -> usize {
+        if inner.bytes < BODIES_HELD_BYTES { self.capacity.saturating_sub(inner.places) } else { 0 }
+    }
+
+    /// Bytes of a body are in memory from now on, in a place that was taken.
+    pub fn hold(&self, bytes: usize) {
+        self.inner().bytes += bytes;
+    }
+
+    /// Bytes of bodies have gone.
+    pub fn let_go(&self, bytes: usize) {
+        let mut inner = self.inner();
+        inner.bytes = inner.bytes.saturating_sub(bytes);
     }
 
     /// Says that stored deliveries of `webhook` wait for one of its own places,
@@ -134,9 +155,11 @@ impl Handover {
         self.news.notify_one();
     }
 
-    /// Frees the place of a delivery whose attempt is over.
-    pub fn free(&self, webhook: WebhookKey) {
-        Self::leave_place(&mut self.inner(), webhook);
+    /// Frees the place of a delivery whose attempt is over, and its body's bytes.
+    pub fn free(&self, webhook: WebhookKey, bytes: usize) {
+        let mut inner = self.inner();
+        inner.bytes = inner.bytes.saturating_sub(bytes);
+        Self::leave_place(&mut inner, webhook);
     }
 
     fn leave_place(inner: &mut Inner, webhook: WebhookKey) {
@@ -154,12 +177,12 @@ impl Handover {
     pub fn room(&self, webhook: WebhookKey) -> Room {
         let inner = self.inner();
         let taken = inner.places_of.get(&webhook).copied().unwrap_or(0);
-        Room { own: self.per_webhook.saturating_sub(taken), all: self.capacity.saturating_sub(inner.places) }
+        Room { own: self.per_webhook.saturating_sub(taken), all: self.left(&inner) }
     }
 
     /// How many places are left for anyone.
     pub fn free_places(&self) -> usize {
-        self.capacity.saturating_sub(self.inner().places)
+        self.left(&self.inner())
     }
 
     /// How many places are taken, and how many there are.
@@ -204,5 +227,36 @@ impl Handover {
     /// Waits for news. Level-triggered: news from before the call counts.
     pub async fn news(&self) {
         self.news.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOOK: WebhookKey = WebhookKey(1);
+
+    #[test]
+    fn no_place_is_taken_while_the_bodies_in_memory_are_as_large_as_they_may_be() {
+        let handover = Handover::new(9, 9);
+        handover.open();
+        assert!(handover.reserve(HOOK));
+        handover.hold(BODIES_HELD_BYTES);
+        assert!(!handover.reserve(HOOK) && !handover.reserve_new(HOOK));
+        assert_eq!((handover.free_places(), handover.room(HOOK)), (0, Room { own: 8, all: 0 }));
+        handover.free(HOOK, 1);
+        assert_eq!(handover.room(HOOK), Room { own: 9, all: 9 });
+        assert!(handover.reserve(HOOK));
+    }
+
+    #[test]
+    fn what_does_not_become_durable_takes_no_memory() {
+        let handover = Handover::new(9, 9);
+        handover.open();
+        assert!(handover.reserve(HOOK));
+        handover.hold(BODIES_HELD_BYTES);
+        handover.let_go(BODIES_HELD_BYTES);
+        handover.give_back(HOOK);
+        assert_eq!((handover.free_places(), handover.take().freed.len()), (9, 1));
     }
 }

@@ -188,7 +188,7 @@ impl Bench {
             now: at(ms),
         };
         let settled = self.store.settle(settlement).await.unwrap();
-        self.handover.free(claimed.lane.webhook);
+        self.handover.free(claimed.lane.webhook, claimed.body.len());
         settled
     }
 

@@ -116,7 +116,7 @@ impl Filler<'_> {
     /// Settles what was handed over, all in one commit.
     async fn settle(&self, claimed: Vec<Claimed>, now: Timestamp) -> Result<(), Error> {
         let settling = claimed.into_iter().map(|claimed| {
-            self.handover.free(claimed.lane.webhook);
+            self.handover.free(claimed.lane.webhook, claimed.body.len());
             self.store.settle(self.settlement(&claimed, now))
         });
         // Each is on its way to the writer once made.

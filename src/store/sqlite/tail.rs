@@ -27,7 +27,7 @@ pub(super) use record::{read_latest, write_latest};
 
 /// Folded when so many entries are there: enough that neighbours share pages,
 /// few enough to be read again in no time.
-const FOLD_AT: usize = 8_192;
+const FOLD_AT: usize = 32_768;
 
 /// A commit folds as many entries as it adds, and so many more.
 const SLICE: usize = 32;

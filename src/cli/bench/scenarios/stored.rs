@@ -104,7 +104,11 @@ async fn claims(plan: &Plan, ended: &Ended) -> Result<Option<Spread>, Error> {
         let began = Instant::now();
         store.claim(vec![Want { webhook: *webhook, room: ROOM }], plan.env.clock.now()).await?;
         took.push(micros(began));
-        handover.take().ready.iter().for_each(|claimed| handover.free(claimed.lane.webhook));
+        handover
+            .take()
+            .ready
+            .iter()
+            .for_each(|claimed| handover.free(claimed.lane.webhook, claimed.body.len()));
     }
     prefill::close(store, &ended.store).await;
     Ok(spread(took.into_iter()))

@@ -109,6 +109,7 @@ impl<'a> Turn<'a> {
 
     /// Goes to the dispatcher once this is durable; its place is reserved.
     pub(in crate::store::sqlite) fn hand_over(&mut self, claimed: Claimed) {
+        self.handover.hold(claimed.body.len());
         self.effects.ready.push(claimed);
     }
 
@@ -150,6 +151,7 @@ impl<'a> Turn<'a> {
 impl Effects {
     /// Gives the places back of what does not become durable.
     pub(super) fn give_back(&self, handover: &Handover) {
+        handover.let_go(self.ready.iter().map(|claimed| claimed.body.len()).sum());
         self.places.iter().for_each(|webhook| handover.give_back(*webhook));
     }
 
