@@ -93,6 +93,8 @@ enum Scenario {
     Restart,
     /// Nothing
     Idle,
+    /// What an event costs stage by stage
+    Stages,
 }
 
 /// How much each scenario does.
@@ -135,8 +137,8 @@ impl Sizes {
                 steady: 60_000,
                 beside: 10_000,
                 accounts: 10_000,
-                prefill: 1_000_000,
-                backlog: 200_000,
+                prefill: 10_000_000,
+                backlog: 1_000_000,
                 pending: 100_000,
                 idle: Duration::from_secs(10),
             }
@@ -232,6 +234,7 @@ impl Scenario {
             Self::DeadWebhook => "dead-webhook",
             Self::Restart => "restart",
             Self::Idle => "idle",
+            Self::Stages => "stages",
         }
     }
 
@@ -248,6 +251,7 @@ impl Scenario {
             Self::LargeStore => scenarios::stored::large_store(plan, name).await,
             Self::Restart => scenarios::restart::restart(plan, name).await,
             Self::Idle => scenarios::restart::idle(plan, name).await,
+            Self::Stages => scenarios::stages::stages(plan, name).await,
         }
     }
 }

@@ -28,16 +28,24 @@ fn a_tiny_benchmark_loses_nothing_doubles_nothing_and_reports_every_scenario() {
         "dead-webhook",
         "restart",
         "idle",
+        "stages",
     ];
     assert_eq!(named, expected);
     for scenario in scenarios {
         assert_eq!((&scenario["lost"], &scenario["doubled"]), (&0.into(), &0.into()), "{scenario}");
         assert!(scenario["peakResidentMib"].as_f64().unwrap() > 0.0, "{scenario}");
     }
-    for scenario in scenarios.iter().filter(|scenario| scenario["scenario"] != "idle") {
+    let loads = scenarios
+        .iter()
+        .filter(|scenario| scenario["scenario"] != "idle" && scenario["scenario"] != "stages");
+    for scenario in loads {
         assert!(scenario["events"].as_u64().unwrap() >= 100, "{scenario}");
         assert!(scenario["eventsPerSecond"].as_f64().unwrap() > 0.0, "{scenario}");
         assert!(scenario["acknowledgementMs"]["p99"].as_f64().unwrap() > 0.0, "{scenario}");
+    }
+    let stages = &scenarios.last().unwrap()["more"];
+    for stage in ["verifyMicros", "parseMicros", "signMicros"] {
+        assert!(stages[stage].as_f64().unwrap() > 0.0, "{stages}");
     }
     let left = std::fs::read_dir(directory.path()).unwrap().count();
     assert_eq!(left, 0, "its stores are removed");
