@@ -109,7 +109,8 @@ fn a_test_that_is_missing_elsewhere_or_none_is_found() {
                 #[tokio::test(flavor = \"multi_thread\")] async fn what_is_served_holds() {}";
     let tests = tests(&made_up("src/store/lease.rs", held));
     let found = |text: &str| check("a.md", text, &tests);
-    let good = "It *holds* (`store/lease`: *what_is_said_holds*,\n`what_is_served_holds`), and `store/*` too.";
+    let good =
+        "It *holds* (`store/lease`: *what_is_said_holds*,\n`what_is_served_holds`), and `store/*` too.";
     assert_eq!(found(good), (2, vec![]));
     assert_eq!(found("(`store`: *what_is_said_holds*) `bellwether_store_log_bytes`"), (1, vec![]));
     let missing = "a.md:2: there is no test `what_is_said_breaks`".to_owned();
