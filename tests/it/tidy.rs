@@ -8,6 +8,7 @@ mod files;
 mod layers;
 mod lexer;
 mod licence;
+mod named;
 mod plans;
 mod source;
 mod sql;

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use bellwether::env::{Faults, Weakness};
 use bellwether::policy::address::Refusal;
 use bellwether::transport::resolve::{BUDGET, MOST_ADDRESSES, ResolveError};
 use hickory_resolver::TokioResolver;
@@ -185,6 +186,21 @@ async fn fault_66_a_sender_that_asks_twice_would_be_led_inside() {
     let dialled = bounded(resolver.resolve(&careless, &target)).await.unwrap();
     tokio::net::TcpStream::connect(dialled[0]).await.unwrap();
     assert_eq!(dialled[0], inside.at, "and dialled");
+}
+
+/// And the program itself, once it judges one answer and dials the next: what is
+/// counted above is not nought then.
+#[tokio::test]
+async fn fault_66_of_a_resolver_that_asks_twice_what_is_inside_is_connected_to() {
+    let (outside, inside, rules) = outside_and_inside().await;
+    let dns = rebinding().await;
+    let careless = Faults::none().weakened(Weakness::ResolveTwice);
+    let resolver = Resolver::new(&[dns.at]).unwrap().with_faults(careless);
+    let tls = tls::client_config(None, Clock::system()).unwrap();
+    let transport = HttpTransport::new(Arc::new(rules), resolver, tls, Limits::default());
+    let outcome = post(&transport, &named("rebound.example.com", &inside), AMPLE).await;
+    assert_eq!(outcome.class, OutcomeClass::Success, "{outcome:?}");
+    assert_eq!((outside.connections(), inside.connections()), (0, 1));
 }
 
 #[tokio::test]
