@@ -1,5 +1,5 @@
 //! Tests that documents name. A promise is worth the test that holds it, so each
-//! is named with its place, as in `store/lease`: *a_retry_keeps_its_turn*; and a
+//! is named with its place, as in `store/lease`: `a_retry_keeps_its_turn`; and a
 //! test that was renamed, moved or removed makes its promise's line go red here.
 //!
 //! A name is a span of code or emphasis in lower case with three underscores or
