@@ -146,3 +146,28 @@ async fn a_damaged_store_is_told_from_a_sound_one() {
     std::fs::write(home.database(), &sound[..sound.len() / 2]).unwrap();
     assert!(matches!(inspect(&home.database()), Err(Problem::Damaged(_))), "half of it is missing");
 }
+
+/// What the second migration did, undone.
+const FIRST_SCHEMA: &str = "DROP TABLE tail; DROP INDEX deliveries_pending; DROP INDEX deliveries_due; \
+     DROP INDEX deliveries_leased; \
+     CREATE INDEX deliveries_pending ON deliveries (account, webhook, number, id) WHERE state = 0; \
+     CREATE INDEX deliveries_due ON deliveries (webhook, due_at, lease) WHERE state = 0 AND due_at IS NOT NULL; \
+     PRAGMA user_version = 1";
+
+#[tokio::test(start_paused = true)]
+async fn a_store_of_the_first_schema_is_brought_up_to_date_and_still_owes_what_it_owed() {
+    let bench = Bench::with_webhook().await;
+    bench.accept_each(1, &["11", "11", "12"]).await;
+    let under_way = bench.claim(10).await;
+    assert_eq!(under_way.len(), 2);
+    bench.meddle(FIRST_SCHEMA);
+    let bench = bench.reopened(20).await;
+    let again = bench.claim(30).await;
+    let ids = |claimed: &[bellwether::store::queue::Claimed]| -> Vec<_> {
+        claimed.iter().map(|claimed| claimed.delivery).collect()
+    };
+    assert_eq!(ids(&again), ids(&under_way), "interrupted, and due again");
+    bench.settle(&again[0], 40, bellwether::model::delivery::DeliveryState::Delivered).await;
+    assert_eq!(bench.claim(50).await.len(), 1, "the next of its number follows");
+    assert_eq!(bench.accept(60, vec![super::change("11", 9)]).await.accepted, 1);
+}
