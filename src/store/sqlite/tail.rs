@@ -251,3 +251,79 @@ pub(super) fn add_number(
     tail.numbers.insert(key, Known { state, young: false });
     Ok(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCOUNT: AccountKey = AccountKey(1);
+
+    fn database() -> Connection {
+        let sql = Connection::open_in_memory().unwrap();
+        sql.execute_batch(include_str!("../../../migrations/sqlite/0001_spine.sql")).unwrap();
+        sql.execute_batch(include_str!("../../../migrations/sqlite/0002_tail.sql")).unwrap();
+        sql
+    }
+
+    fn fingerprint(of: i64) -> Fingerprint {
+        // Neighbours in time lie far apart.
+        std::array::from_fn(|at| {
+            of.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed()).to_be_bytes()[at % 8]
+        })
+    }
+
+    /// A change of each of these is taken: whether any was seen before.
+    fn take(tail: &mut Tail, sql: &Connection, changes: std::ops::Range<i64>) -> bool {
+        let mut any = false;
+        for change in changes {
+            any |= tail.seen(sql, Some(change / 100), &fingerprint(change), Timestamp::from_ms(1)).unwrap();
+            let subject = Subject::stored(&(change % 500).to_string());
+            let known = tail.number(sql, ACCOUNT, &subject).unwrap();
+            let next = NumberState {
+                sequence: known.map_or(0, |(_, state)| state.sequence) + 1,
+                ..NumberState::default()
+            };
+            match known.map(|(key, _)| key) {
+                Some(key) => tail.put(key, next),
+                None => drop(add_number(tail, sql, ACCOUNT, &subject, next).unwrap()),
+            }
+            if change % 16 == 0 {
+                tail.commit(sql).unwrap();
+            }
+        }
+        tail.commit(sql).unwrap();
+        any
+    }
+
+    fn rows(sql: &Connection, table: &str) -> i64 {
+        sql.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn whatever_is_folded_by_then_every_key_is_known_and_every_number_at_its_latest() {
+        const CHANGES: i64 = 60_000;
+        let sql = database();
+        let mut tail = Tail::default();
+        assert!(!take(&mut tail, &sql, 0..CHANGES));
+        let folded = rows(&sql, "seen");
+        assert!((1..CHANGES).contains(&folded), "{folded}");
+        assert!(tail.seen.len() < 2 * FOLD_AT, "no more is remembered than a tail or two");
+        // As after a crash in the middle of a fold.
+        let mut again = Tail::read(&sql).unwrap();
+        for tail in [&mut tail, &mut again] {
+            for change in (0..CHANGES).step_by(7) {
+                assert!(
+                    tail.seen(&sql, Some(change / 100), &fingerprint(change), Timestamp::from_ms(2)).unwrap()
+                );
+            }
+            for subject in ["0", "499"] {
+                let (_, state) = tail.number(&sql, ACCOUNT, &Subject::stored(subject)).unwrap().unwrap();
+                assert_eq!(state.sequence, CHANGES / 500);
+            }
+        }
+        again.fold(&sql).unwrap();
+        assert_eq!((rows(&sql, "tail"), rows(&sql, "seen"), rows(&sql, "numbers")), (0, CHANGES, 500));
+        let latest: i64 = sql.query_row("SELECT min(sequence) FROM numbers", [], |row| row.get(0)).unwrap();
+        assert_eq!(latest, CHANGES / 500);
+    }
+}
