@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::leases::Held;
 use super::routes::Route;
-use super::tail::add_number;
 use super::writer::Turn;
 use crate::model::change::Change;
 use crate::model::delivery::{DeliveryState, Lane};
@@ -59,7 +58,7 @@ pub(super) fn keep_event(
             turn.memory.tail.put(key, next);
             key
         }
-        None => add_number(&mut turn.memory.tail, turn.sql, route.account, subject, next)?,
+        None => turn.memory.tail.add(turn.sql, route.account, subject, next)?,
     };
     let envelope = Envelope {
         id,

@@ -16,7 +16,10 @@ pub(super) fn settle(turn: &mut Turn<'_>, settlement: &Settlement) -> rusqlite::
     let Some(held) = held.filter(|held| held.delivery == settlement.delivery) else {
         return Ok(Settled::Stale);
     };
-    update(turn, settlement)?;
+    // The row has the last word on whether the lease holds.
+    if update(turn, settlement)? == 0 {
+        return Ok(Settled::Stale);
+    }
     if settlement.state != DeliveryState::Delivered {
         keep_attempt(turn, settlement.delivery, &settlement.attempt)?;
     }
@@ -38,7 +41,7 @@ fn due_next(settlement: &Settlement) -> Timestamp {
     settlement.attempt.next_at.unwrap_or(settlement.now)
 }
 
-/// Changes the delivery's row.
+/// Changes the delivery's row, if the lease holds; how many rows that were.
 fn update(turn: &Turn<'_>, settlement: &Settlement) -> rusqlite::Result<usize> {
     let Settlement { delivery, lease, attempt, state, .. } = settlement;
     if *state == DeliveryState::Delivered {

@@ -144,6 +144,20 @@ impl Tail {
         Ok(self.numbers.get(&key).map(|known| (key, &known.state)))
     }
 
+    /// Makes the row of a number that is new: whoever reads finds its key at once.
+    pub(super) fn add(
+        &mut self,
+        sql: &Connection,
+        account: AccountKey,
+        subject: &Subject,
+        state: NumberState,
+    ) -> rusqlite::Result<NumberKey> {
+        let key = numbers::insert(sql, account, subject, &state)?;
+        self.keys.entry(account).or_default().insert(subject.clone(), key);
+        self.numbers.insert(key, Known { state, young: false });
+        Ok(key)
+    }
+
     /// Keeps what is known of a number from now on.
     pub(super) fn put(&mut self, key: NumberKey, state: NumberState) {
         record::write_number(&mut self.fresh, key, &state);
@@ -238,20 +252,6 @@ impl Tail {
     }
 }
 
-/// Makes the row of a number that is new.
-pub(super) fn add_number(
-    tail: &mut Tail,
-    sql: &Connection,
-    account: AccountKey,
-    subject: &Subject,
-    state: NumberState,
-) -> rusqlite::Result<NumberKey> {
-    let key = numbers::insert(sql, account, subject, &state)?;
-    tail.keys.entry(account).or_default().insert(subject.clone(), key);
-    tail.numbers.insert(key, Known { state, young: false });
-    Ok(key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,7 +285,7 @@ mod tests {
             };
             match known.map(|(key, _)| key) {
                 Some(key) => tail.put(key, next),
-                None => drop(add_number(tail, sql, ACCOUNT, &subject, next).unwrap()),
+                None => drop(tail.add(sql, ACCOUNT, &subject, next).unwrap()),
             }
             if change % 16 == 0 {
                 tail.commit(sql).unwrap();
