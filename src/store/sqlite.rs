@@ -26,6 +26,7 @@ mod listing;
 mod numbers;
 mod publish;
 mod queries;
+mod readers;
 mod replays;
 mod retire;
 mod routes;
@@ -44,9 +45,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use connection::Readers;
 pub use connection::{Problem, check_directory, inspect};
 use damage::Damage;
+use readers::{Readers, Shared};
 use space::Space;
 use writer::{Handle, State};
 
@@ -82,9 +83,10 @@ pub enum Mode {
 }
 
 /// At most so many queries of each kind run at a time; others wait their turn.
-const READERS: usize = 4;
-const LOOKUPS: usize = 2;
-const SURVEYS: usize = 1;
+/// Single rows are looked up together.
+const READERS: Shared = Shared { turns: 4, together: 1 };
+const LOOKUPS: Shared = Shared { turns: 2, together: 64 };
+const SURVEYS: Shared = Shared { turns: 1, together: 1 };
 
 /// An open SQLite store.
 #[derive(Clone)]
@@ -131,7 +133,8 @@ impl Sqlite {
             .map_err(|error| connection::refuse_damaged(path, error))?;
         space.restore();
         let damage = Damage::default();
-        let pool = |size| Arc::new(Readers::new(options.path.clone(), options.mode, size, damage.clone()));
+        let pool =
+            |shared| Arc::new(Readers::new(options.path.clone(), options.mode, shared, damage.clone()));
         let (readers, lookups, surveys) = (pool(READERS), pool(LOOKUPS), pool(SURVEYS));
         let writer = writer::start(state, options.queue, options.mode)?;
         Ok(Self { writer, readers, lookups, surveys, damage, faults, space })
@@ -351,8 +354,8 @@ mod tests {
         let durable = ("wal".to_owned(), 2, 1);
         assert_eq!(store.write(|turn| settings(turn.sql)).await.unwrap(), durable);
         // Each waits for the others: no two share a connection.
-        let all_there = Arc::new(Barrier::new(READERS));
-        let readers: Vec<_> = (0..READERS)
+        let all_there = Arc::new(Barrier::new(READERS.turns));
+        let readers: Vec<_> = (0..READERS.turns)
             .map(|_| {
                 let all_there = Arc::clone(&all_there);
                 tokio::spawn(store.read(move |sql| {

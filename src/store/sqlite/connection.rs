@@ -4,17 +4,13 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::Mode;
-use super::damage::Damage;
-use crate::store::{Error, ErrorKind, Reply};
+use crate::store::{Error, ErrorKind};
 
 /// The migrations in order; a store's `user_version` counts those applied.
 const MIGRATIONS: [&str; 2] = [
@@ -298,7 +294,7 @@ fn open_to_read(path: &Path) -> Result<Connection, Error> {
     Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))
 }
 
-fn open_reader(path: &Path) -> Result<Connection, Error> {
+pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
     let connection = open_to_read(path)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(BUSY)?;
@@ -307,68 +303,6 @@ fn open_reader(path: &Path) -> Result<Connection, Error> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     check_settings(&connection)?;
     Ok(connection)
-}
-
-/// A query that takes longer is interrupted: it holds up others of its kind, and
-/// its snapshot keeps the WAL from being reused.
-const LONGEST_QUERY: Duration = Duration::from_secs(20);
-
-/// Virtual-machine steps between two looks at the clock.
-const STEPS_PER_LOOK: i32 = 100_000;
-
-/// A few read-only connections.
-pub(super) struct Readers {
-    path: PathBuf,
-    mode: Mode,
-    idle: Mutex<Vec<Connection>>,
-    turns: Arc<Semaphore>,
-    damage: Damage,
-}
-
-impl Readers {
-    /// So many; what one meets of `damage` is noted there.
-    pub(super) fn new(path: PathBuf, mode: Mode, size: usize, damage: Damage) -> Self {
-        Self { path, mode, idle: Mutex::default(), turns: Arc::new(Semaphore::new(size)), damage }
-    }
-
-    pub(super) fn run<T: Send + 'static>(
-        self: &Arc<Self>,
-        query: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
-    ) -> Reply<T> {
-        let readers = Arc::clone(self);
-        Box::pin(async move {
-            let closed = |_| Error::new(ErrorKind::Failed, "the store is closed");
-            let turn = Arc::clone(&readers.turns).acquire_owned().await.map_err(closed)?;
-            if readers.mode == Mode::Inline {
-                return readers.query(query);
-            }
-            let task = tokio::task::spawn_blocking(move || {
-                let _turn = turn;
-                readers.query(query)
-            });
-            task.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Failed, "a query ended abruptly")))
-        })
-    }
-
-    fn query<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-        self.damage.notice(self.ask(query))
-    }
-
-    fn ask<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => open_reader(&self.path)?,
-        };
-        let started = Instant::now();
-        let too_long = move || started.elapsed() > LONGEST_QUERY;
-        connection.progress_handler(STEPS_PER_LOOK, Some(too_long))?;
-        let snapshot = connection.transaction()?;
-        let answer = query(&snapshot);
-        snapshot.finish()?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        answer
-    }
 }
 
 #[cfg(test)]
