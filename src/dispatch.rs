@@ -85,6 +85,9 @@ const CLAIM: usize = 64;
 /// After a failed claim.
 const CLAIM_AGAIN: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether leases in memory are about to end.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// When each webhook that was claimed for is next due.
 type NextDue = Vec<(WebhookKey, Option<Timestamp>)>;
 
@@ -110,6 +113,9 @@ pub struct Dispatcher {
     turns: Turns,
     timetable: Timetable,
     in_flight: watch::Sender<usize>,
+    /// Leased too long ago to be attempted, since the process stood still.
+    stalled: Vec<Claimed>,
+    looked: Timestamp,
 }
 
 impl Dispatcher {
@@ -127,6 +133,8 @@ impl Dispatcher {
             turns,
             timetable,
             in_flight: watch::Sender::new(0),
+            stalled: Vec::new(),
+            looked: Timestamp::default(),
         }
     }
 
@@ -143,6 +151,7 @@ impl Dispatcher {
         let mut claiming: Claiming = None;
         while *phase.borrow_and_update() == Phase::Running {
             self.take_news();
+            self.find_stalled();
             self.start_attempts();
             if claiming.is_none() {
                 claiming = self.claim_due();
@@ -202,6 +211,24 @@ impl Dispatcher {
         news.freed.into_iter().for_each(|webhook| self.timetable.freed(webhook, now));
     }
 
+    /// Sets aside what could outlive its lease if it were attempted now. It goes
+    /// back before the next claim, which would take it for interrupted.
+    fn find_stalled(&mut self) {
+        let now = self.now();
+        if now < self.looked.plus(LOOK) {
+            return;
+        }
+        self.looked = now;
+        let stalled = self.turns.take_ending(now.plus(self.options.attempt_timeout));
+        for claimed in &stalled {
+            self.means.handover.free(claimed.lane.webhook, claimed.body.len());
+            self.timetable.freed(claimed.lane.webhook, now);
+            // Should it not go back, the end of its lease makes it due.
+            self.timetable.note(claimed.lane.webhook, claimed.lease.until);
+        }
+        self.stalled.extend(stalled);
+    }
+
     fn start_attempts(&mut self) {
         while self.attempts.len() < self.options.max_in_flight {
             let Some(claimed) = self.turns.next() else { break };
@@ -220,7 +247,24 @@ impl Dispatcher {
     fn claim_due(&mut self) -> Claiming {
         let now = self.now();
         let wants = self.timetable.due(now, CLAIM);
-        (!wants.is_empty()).then(|| (wants.clone(), self.means.store.claim(wants, now)))
+        if wants.is_empty() && self.stalled.is_empty() {
+            return None;
+        }
+        let leases =
+            self.stalled.drain(..).map(|claimed| (claimed.delivery, claimed.lease)).collect::<Vec<_>>();
+        let store = Arc::clone(&self.means.store);
+        let claimed_for = wants.clone();
+        let reply: Reply<NextDue> = Box::pin(async move {
+            if !leases.is_empty() {
+                tracing::info!(
+                    deliveries = leases.len(),
+                    "the process stood still; what was not attempted yet is due again"
+                );
+                store.release(leases, now).await?;
+            }
+            store.claim(wants, now).await
+        });
+        Some((claimed_for, reply))
     }
 
     fn claimed(&mut self, (wants, answer): (Vec<Want>, Result<NextDue, Error>)) {
@@ -267,7 +311,8 @@ impl Dispatcher {
         self.means.env.clock.rest(false);
         self.means.handover.close();
         let news = self.means.handover.take();
-        let unused: Vec<Claimed> = self.turns.drain().into_iter().chain(news.ready).collect();
+        let stalled = std::mem::take(&mut self.stalled);
+        let unused: Vec<Claimed> = self.turns.drain().into_iter().chain(stalled).chain(news.ready).collect();
         let leases = unused.iter().map(|claimed| (claimed.delivery, claimed.lease)).collect();
         if let Err(error) = self.means.store.release(leases, self.now()).await {
             tracing::warn!(%error, "leases could not be given back; the next start picks them up");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::id::WebhookKey;
+use crate::model::time::Timestamp;
 use crate::store::queue::Claimed;
 
 /// What waits in memory, by webhook, and the order of turns.
@@ -35,13 +36,15 @@ impl Turns {
 
     /// The next to be attempted.
     pub(super) fn next(&mut self) -> Option<Claimed> {
-        let webhook = self.ring.pop_front()?;
-        let queue = self.webhooks.get_mut(&webhook)?;
-        queue.in_ring = false;
-        let claimed = queue.ready.pop_front()?;
-        queue.in_flight += 1;
-        self.line_up(webhook);
-        Some(claimed)
+        loop {
+            let webhook = self.ring.pop_front()?;
+            let Some(queue) = self.webhooks.get_mut(&webhook) else { continue };
+            queue.in_ring = false;
+            let Some(claimed) = queue.ready.pop_front() else { continue };
+            queue.in_flight += 1;
+            self.line_up(webhook);
+            return Some(claimed);
+        }
     }
 
     /// An attempt to `webhook` ended.
@@ -53,6 +56,19 @@ impl Turns {
             }
         }
         self.line_up(webhook);
+    }
+
+    /// Takes out what waits under a lease that ends by `until`.
+    pub(super) fn take_ending(&mut self, until: Timestamp) -> Vec<Claimed> {
+        let mut taken = Vec::new();
+        for queue in self.webhooks.values_mut() {
+            let (ending, staying) =
+                queue.ready.drain(..).partition::<VecDeque<_>, _>(|claimed| claimed.lease.until <= until);
+            queue.ready = staying;
+            taken.extend(ending);
+        }
+        // Whoever has nothing left keeps its turn and is passed over.
+        taken
     }
 
     /// Takes out all that waits.
@@ -75,7 +91,6 @@ mod tests {
     use super::*;
     use crate::model::delivery::Lane;
     use crate::model::id::{DeliveryId, EventId, NumberKey};
-    use crate::model::time::Timestamp;
     use crate::store::queue::Lease;
 
     fn claimed(webhook: i64, number: i64) -> Claimed {
@@ -102,6 +117,23 @@ mod tests {
         (0..100).for_each(|number| turns.push(claimed(1, number)));
         turns.push(claimed(2, 500));
         assert_eq!([turn(&mut turns), turn(&mut turns), turn(&mut turns)], [Some(1), Some(2), Some(1)]);
+    }
+
+    #[test]
+    fn what_waits_under_a_lease_about_to_end_is_taken_out_and_no_turn_is_lost() {
+        let mut turns = Turns::new(8);
+        let until = |ms: i64, claimed: Claimed| {
+            let until = Timestamp::from_ms(ms);
+            Claimed { lease: Lease { token: 1, until }, ..claimed }
+        };
+        turns.push(until(10, claimed(1, 1)));
+        turns.push(until(10, claimed(2, 2)));
+        turns.push(until(11, claimed(2, 3)));
+        turns.push(until(12, claimed(3, 4)));
+        let taken = turns.take_ending(Timestamp::from_ms(10));
+        assert_eq!(taken.iter().map(|claimed| claimed.delivery.0).collect::<Vec<_>>(), [1, 2]);
+        turns.push(until(13, claimed(1, 5)));
+        assert_eq!([(); 4].map(|()| turn(&mut turns)), [Some(1), Some(2), Some(3), None]);
     }
 
     #[test]

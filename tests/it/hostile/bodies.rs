@@ -228,6 +228,9 @@ fn fault_45_whatever_chance_makes_of_a_notification_is_answered_200_and_visible(
         for round in 0..rounds {
             let mut body = good.to_vec();
             for _ in 0..=draw(4) {
+                if body.is_empty() {
+                    break;
+                }
                 let (at, length) = (draw(body.len()), draw(40));
                 let end = (at + length).min(body.len());
                 match draw(5) {
