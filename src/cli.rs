@@ -67,7 +67,8 @@ Exit codes:
   5  the store failed while running: start again
   6  the address can't be listened on
   7  stopped before everything under way had ended
-  8  the server can't be reached, or refused";
+  8  the server can't be reached, or refused
+  9  a part of the server ended that must not: start again";
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +89,8 @@ pub enum Exit {
     Aborted = 7,
     /// The server can't be reached, or refused.
     Server = 8,
+    /// A part of the server ended that must not.
+    Broken = 9,
 }
 
 /// Why a command failed: what to say, and the exit code.
@@ -121,6 +124,7 @@ impl From<ProcessError> for Failure {
             ProcessError::StoreFailed => Exit::StoreFailed,
             ProcessError::Listen { .. } => Exit::Listen,
             ProcessError::Aborted => Exit::Aborted,
+            ProcessError::Broken => Exit::Broken,
             ProcessError::Transport(_) | ProcessError::Io(_) => Exit::Failed,
         };
         Self::new(exit, error)

@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
-use crate::env::Env;
+use crate::env::{Env, Point};
 use crate::model::id::WebhookKey;
 use crate::model::time::Timestamp;
 use crate::policy::retry::Schedule;
@@ -150,6 +150,10 @@ impl Dispatcher {
         self.learn_schedule().await;
         let mut claiming: Claiming = None;
         while *phase.borrow_and_update() == Phase::Running {
+            assert!(
+                self.means.env.faults.at(Point::Dispatching).is_none(),
+                "a planned fault of the dispatcher"
+            );
             self.take_news();
             self.find_stalled();
             self.start_attempts();

@@ -84,6 +84,8 @@ pub enum Point {
     AfterAnswer,
     /// A failed attempt's next time is about to be recorded.
     BeforeSettle,
+    /// The dispatcher looks what is next: an error here is a bug of its own.
+    Dispatching,
 }
 
 /// What happens at a point.

@@ -125,6 +125,14 @@ impl Node {
         self.phase.clone()
     }
 
+    /// Waits until one of its tasks has ended, which none does by itself while
+    /// the node runs: without it nothing would be delivered, or nothing tidied.
+    pub async fn broken(&mut self) {
+        if let Some(Err(error)) = self.tasks.join_next().await {
+            tracing::error!(%error, "a part of the node ended abruptly");
+        }
+    }
+
     /// Waits until the node's tasks have ended: after `phase` said so.
     pub async fn ended(mut self) {
         while self.tasks.join_next().await.is_some() {}

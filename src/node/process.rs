@@ -78,6 +78,11 @@ pub enum ProcessError {
         "{0}\nhint: `bellwether check` looks at all of it; keep a copy of its files and restore a backup"
     )]
     StoreDamaged(String),
+    /// A task that must run as long as the process does has ended.
+    #[error(
+        "a part of the server ended that must not; nothing accepted is lost\nhint: start again, it goes on where it was; the log says what ended, please report it"
+    )]
+    Broken,
     /// Stopping took too long, or a second signal came.
     #[error("stopped before everything under way had ended; the next start picks it up")]
     Aborted,
@@ -158,7 +163,7 @@ impl Process {
 
     /// Like [`Process::run`], ending when `enough` does, too.
     pub async fn run_until(self, enough: impl Future<Output = ()>) -> Result<(), ProcessError> {
-        let Self { node, listener, limits, metrics, mut store } = self;
+        let Self { mut node, listener, limits, metrics, mut store } = self;
         let phase = node.phase();
         let (stop, stopped) = watch::channel(false);
         let router = node.router.clone();
@@ -168,6 +173,7 @@ impl Process {
         tokio::select! {
             biased;
             why = store.end() => return Err(why),
+            () = node.broken() => return Err(ProcessError::Broken),
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = &mut serving => {}

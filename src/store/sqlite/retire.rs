@@ -5,19 +5,26 @@ use crate::model::delivery::DeliveryState;
 use crate::model::id::{DELIVERIES_PER_EVENT, NumberKey, Position};
 use crate::store::queue::Retention;
 
+/// Entries of the tail that a step folds, for each row that it may remove.
+const FOLDS: usize = 4;
+
 /// Events that a step looks at, for each that it may remove.
 const LOOKS: usize = 10;
 
 /// One step over events behind `retention.after`, and over the rest; says where
 /// the next step begins. An event with something pending stays.
 pub(super) fn retire(turn: &mut Turn<'_>, retention: Retention) -> rusqlite::Result<Option<Position>> {
-    // Keys age in their table only.
-    turn.memory.tail.fold(turn.sql)?;
+    // Keys age in their table only. Those that this round does not find there
+    // have another one.
+    if retention.after == 0 {
+        turn.memory.tail.begin_to_fold();
+    }
+    turn.memory.tail.fold_some(turn.sql, FOLDS * retention.step)?;
     let (old, next) = old_events(turn, retention)?;
     for &position in &old {
         retire_event(turn, position)?;
     }
-    let rest = retire_rest(turn, retention)?;
+    let rest = retire_rest(turn, retention)? || turn.memory.tail.is_folding();
     let last = old.last().copied().unwrap_or(retention.after);
     Ok(next.or(rest.then_some(last)))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::OptionalExtension;
+use rusqlite::types::Type;
 
 use super::writer::{ROUTES, Turn};
 use crate::model::id::{AccountId, AccountKey, SubAccountId, WebhookKey};
@@ -48,7 +49,7 @@ fn read_route(turn: &Turn<'_>, business_account: &str) -> rusqlite::Result<Optio
             let sub_account: Option<String> = row.get(4)?;
             let route = Route {
                 account: AccountKey(row.get(0)?),
-                account_id: account_id.parse().expect("account ids are stored as UUIDs"),
+                account_id: account_id.parse().map_err(|_| damaged(1))?,
                 configured: row.get(2)?,
                 waiting: row.get(3)?,
                 webhooks: Vec::new(),
@@ -72,10 +73,15 @@ fn candidates(turn: &Turn<'_>, account: AccountKey) -> rusqlite::Result<Vec<Cand
         let (scope, kind): (String, String) = (row.get(1)?, row.get(2)?);
         Ok(Candidate {
             key: WebhookKey(row.get(0)?),
-            scope: scope.parse().expect("scopes are stored as checked"),
-            kind: WebhookType::parse(&kind).expect("types are stored as checked"),
+            scope: scope.parse().map_err(|_| damaged(1))?,
+            kind: WebhookType::parse(&kind).ok_or_else(|| damaged(2))?,
             enabled: row.get(3)?,
         })
     })?;
     rows.collect()
+}
+
+/// What stands in that column is not what was checked before it was stored.
+fn damaged(column: usize) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, "not as it was stored".into())
 }

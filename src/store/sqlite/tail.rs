@@ -180,23 +180,16 @@ impl Tail {
     /// Writes what this commit says, and folds a slice; part of its transaction.
     pub(super) fn commit(&mut self, sql: &Connection) -> rusqlite::Result<()> {
         self.append(sql)?;
-        if self.old.len() == 0 && self.young.len() >= FOLD_AT {
+        if self.young.len() >= FOLD_AT {
             self.begin_to_fold();
         }
         let slice = std::mem::take(&mut self.added) + SLICE;
-        if self.old.len() > 0 { self.fold_some(sql, slice) } else { Ok(()) }
+        if self.is_folding() { self.fold_some(sql, slice) } else { Ok(()) }
     }
 
-    /// Folds everything; part of a transaction.
-    pub(super) fn fold(&mut self, sql: &Connection) -> rusqlite::Result<()> {
-        self.append(sql)?;
-        while self.old.len() + self.young.len() > 0 {
-            if self.old.len() == 0 {
-                self.begin_to_fold();
-            }
-            self.fold_some(sql, usize::MAX)?;
-        }
-        Ok(())
+    /// Whether entries are being folded.
+    pub(super) fn is_folding(&self) -> bool {
+        self.old.len() > 0
     }
 
     fn append(&mut self, sql: &Connection) -> rusqlite::Result<()> {
@@ -209,7 +202,11 @@ impl Tail {
         Ok(())
     }
 
-    fn begin_to_fold(&mut self) {
+    /// What is there by now is folded, if nothing is being folded yet.
+    pub(super) fn begin_to_fold(&mut self) {
+        if self.is_folding() {
+            return;
+        }
         self.old = std::mem::take(&mut self.young);
         self.old_row = self.last_row;
         self.old.seen.sort_unstable_by(|one, other| other.cmp(one));
@@ -221,9 +218,9 @@ impl Tail {
         }
     }
 
-    /// Folds `slice` of the old entries, the keys first; removes their rows once
-    /// all are through.
-    fn fold_some(&mut self, sql: &Connection, slice: usize) -> rusqlite::Result<()> {
+    /// Folds at most `slice` of the old entries, the keys first; removes their rows
+    /// once all are through.
+    pub(super) fn fold_some(&mut self, sql: &Connection, slice: usize) -> rusqlite::Result<()> {
         let mut insert = sql.prepare_cached(
             "INSERT INTO seen (time, fingerprint, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
         )?;
@@ -321,7 +318,13 @@ mod tests {
                 assert_eq!(state.sequence, CHANGES / 500);
             }
         }
-        again.fold(&sql).unwrap();
+        while again.is_folding() {
+            again.fold_some(&sql, 500).unwrap();
+        }
+        again.begin_to_fold();
+        while again.is_folding() {
+            again.fold_some(&sql, 500).unwrap();
+        }
         assert_eq!((rows(&sql, "tail"), rows(&sql, "seen"), rows(&sql, "numbers")), (0, CHANGES, 500));
         let latest: i64 = sql.query_row("SELECT min(sequence) FROM numbers", [], |row| row.get(0)).unwrap();
         assert_eq!(latest, CHANGES / 500);

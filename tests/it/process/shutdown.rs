@@ -83,3 +83,24 @@ async fn fault_83_sigterm_while_the_store_cannot_write_ends_it_in_time_and_the_n
     caller.quiesce(&running.base).await;
     assert_eq!(receiver.arrived().last().unwrap().limit, "TIER_10K");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_a_part_of_it_ends_that_must_not_it_ends_as_a_whole_and_the_next_start_delivers() {
+    let directory = TempDir::new();
+    let (caller, receiver) = (Caller::new(), Listening::start().await);
+    let mut running = Running::start(directory.path(), &[("BELLWETHER_FAILPOINT", "dispatching=error:40")]);
+    caller.register(&running.base, Some(&receiver.url)).await;
+    let mut taken = 0;
+    while running.child.try_wait().unwrap().is_none() {
+        let change = upgrade(taken % 7, &format!("TIER_{taken}"));
+        let body = notification(Clock::system().now().seconds(), &[change]);
+        taken += u64::from(caller.notify(&running.base, body).await.is_some());
+    }
+    assert_eq!(running.ended().await, Some(9), "{}", running.log());
+    assert!(running.log().contains("a part of the server ended"), "{}", running.log());
+    let running = Running::start(directory.path(), &[]);
+    caller.quiesce(&running.base).await;
+    let limits: std::collections::BTreeSet<_> =
+        receiver.arrived().into_iter().map(|arrived| arrived.limit).collect();
+    assert!(taken > 0 && limits.len() as u64 >= taken, "{} of {taken}", limits.len());
+}
