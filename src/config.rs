@@ -149,6 +149,8 @@ pub struct Events {
 pub struct Retention {
     /// Events and their deliveries.
     pub events: Duration,
+    /// The journal that the live stream is read from.
+    pub journal: Duration,
 }
 
 /// The key that secrets are sealed with.
@@ -231,7 +233,8 @@ impl Config {
         let delivery = delivery(from);
         let events = Events { fill_limits: from.switch("events.fill_limits") };
         let days = from.number("retention.events_days");
-        let retention = Retention { events: Duration::from_hours(24 * days) };
+        let journal = Duration::from_hours(from.number("retention.journal_hours"));
+        let retention = Retention { events: Duration::from_hours(24 * days), journal };
         let secrets = secrets(from, store.as_ref());
         let level = from.choice("log.level");
         let format = from.choice("log.format");

@@ -39,6 +39,8 @@ pub struct Settings {
     pub fill_limits: bool,
     /// How long events are kept.
     pub events_kept: Duration,
+    /// How long the journal is kept.
+    pub journal_kept: Duration,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
     /// Where deliveries may go.
@@ -106,6 +108,7 @@ impl Node {
             store: Arc::clone(store),
             clock: env.clock.clone(),
             events_kept: settings.events_kept,
+            journal_kept: settings.journal_kept,
             errand: Arc::clone(&errand),
         };
         let mut tasks = JoinSet::new();
@@ -147,6 +150,7 @@ fn setup(
     let (store, ready) = (Arc::clone(&parts.store), Arc::clone(&parts.store));
     let (env, metrics) = (parts.env.clone(), parts.metrics.clone());
     let (handover, writes_waiting) = (Arc::clone(&parts.handover), Arc::clone(&parts.writes_waiting));
+    let ending = phase.clone();
     let ready_to = if settings.paused { "ready; deliveries are paused (delivery.paused)" } else { "ready" };
     api::Setup {
         store: Arc::clone(&parts.store),
@@ -177,6 +181,11 @@ fn setup(
                 store.ping().await.map_err(|error| format!("the store does not answer: {error}"))?;
                 Ok(ready_to)
             })
+        }),
+        stopping: Arc::new(move || {
+            let mut phase = ending.clone();
+            // An error: the node is gone.
+            Box::pin(async move { drop(phase.wait_for(|phase| *phase != Phase::Running).await) })
         }),
         fill_limits: settings.fill_limits,
         limits: api::Limits { body_deadline: settings.body_timeout, ..api::Limits::default() },

@@ -202,6 +202,12 @@ pub const KEYS: &[Key] = &[
         "How many days events and their deliveries are kept. What is still to be delivered is kept longer.",
     ),
     key(
+        "retention.journal_hours",
+        Number(1, 87_600),
+        Is("72"),
+        "After how many hours a client of the live stream can still resume it without a gap. Never longer than `retention.events_days`.",
+    ),
+    key(
         "secrets.key_file",
         Text("the path of a file"),
         Follows("the path in `store.url` and `.key`"),

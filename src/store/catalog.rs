@@ -5,7 +5,10 @@
 //! empty, and still have a next one, because a filter that matches little must
 //! not make one call scan everything.
 
+use tokio::sync::watch;
+
 use super::Reply;
+use super::journal::{Follow, Followed};
 use crate::model::account::{Account, ApiKey, BusinessAccount};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, DeliveryState};
@@ -86,6 +89,11 @@ pub trait Catalog: Send + Sync + 'static {
     fn deliveries(&self, query: DeliveryQuery) -> Reply<Page<Delivery, DeliveryId>>;
     /// One delivery of an account with every attempt.
     fn delivery(&self, account: AccountId, id: DeliveryId) -> Reply<Option<(Delivery, Vec<Attempt>)>>;
+
+    /// One step along the journal; `None` if there is no such account (any more).
+    fn follow(&self, follow: Follow) -> Reply<Option<Followed>>;
+    /// Changes whenever the journal has more to tell.
+    fn told(&self) -> watch::Receiver<i64>;
 
     /// Makes settled deliveries pending again, due at `now` or behind their
     /// lane's head, with a fresh round of attempts; says what became of each.

@@ -21,6 +21,7 @@ mod damage;
 mod deliveries;
 mod events;
 mod interrupt;
+mod journal;
 mod leases;
 mod listing;
 mod numbers;
@@ -85,6 +86,7 @@ pub enum Mode {
 const READERS: usize = 4;
 const LOOKUPS: usize = 2;
 const SURVEYS: usize = 1;
+const FOLLOWERS: usize = 1;
 
 /// An open SQLite store.
 #[derive(Clone)]
@@ -96,6 +98,10 @@ pub struct Sqlite {
     lookups: Arc<Readers>,
     /// For what may look at many rows: counts and health.
     surveys: Arc<Readers>,
+    /// For those who follow the journal.
+    followers: Arc<Readers>,
+    /// Up to which row the journal is durable.
+    told: watch::Receiver<i64>,
     damage: Damage,
     faults: Faults,
     space: Arc<Space>,
@@ -132,9 +138,11 @@ impl Sqlite {
         space.restore();
         let damage = Damage::default();
         let pool = |size| Arc::new(Readers::new(options.path.clone(), options.mode, size, damage.clone()));
-        let (readers, lookups, surveys) = (pool(READERS), pool(LOOKUPS), pool(SURVEYS));
+        let (readers, lookups) = (pool(READERS), pool(LOOKUPS));
+        let (surveys, followers) = (pool(SURVEYS), pool(FOLLOWERS));
+        let told = state.told();
         let writer = writer::start(state, options.queue, options.mode)?;
-        Ok(Self { writer, readers, lookups, surveys, damage, faults, space })
+        Ok(Self { writer, readers, lookups, surveys, followers, told, damage, faults, space })
     }
 
     /// Becomes true when the writer has ended on an error it can't survive; the

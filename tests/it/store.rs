@@ -6,6 +6,7 @@ mod commit;
 mod control;
 mod deliveries;
 mod interrupted;
+mod journal;
 mod lease;
 mod listing;
 mod opening;

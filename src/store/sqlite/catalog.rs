@@ -1,7 +1,9 @@
 //! The control plane on SQLite: each call is one transaction of the writer, or
 //! one snapshot of a reader. What is done in it stands in the modules beside.
 
-use super::{Sqlite, control, deliveries, listing, queries, replays, webhooks};
+use tokio::sync::watch;
+
+use super::{Sqlite, control, deliveries, journal, listing, queries, replays, webhooks};
 use crate::model::account::{Account, ApiKey, BusinessAccount};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::Delivery;
@@ -14,6 +16,7 @@ use crate::store::catalog::{
     Catalog, DeliveryQuery, EventQuery, EventRow, Health, Page, Replay, Replayed, Totals, UnparsedRow,
     UnroutedRow,
 };
+use crate::store::journal::{Follow, Followed};
 use crate::store::{Error, Reply};
 
 impl Catalog for Sqlite {
@@ -112,6 +115,16 @@ impl Catalog for Sqlite {
 
     fn delivery(&self, account: AccountId, id: DeliveryId) -> Reply<Option<(Delivery, Vec<Attempt>)>> {
         self.read(move |sql| deliveries::delivery(sql, account, id))
+    }
+
+    fn follow(&self, follow: Follow) -> Reply<Option<Followed>> {
+        // Before the snapshot is taken, so that all of it is in there.
+        let durable = *self.told.borrow();
+        self.followers.run(move |sql| journal::follow(sql, &follow, durable))
+    }
+
+    fn told(&self) -> watch::Receiver<i64> {
+        self.told.clone()
     }
 
     fn replay(

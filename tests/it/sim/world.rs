@@ -217,6 +217,7 @@ impl World {
             operator_key: Some(SecretString::from(OPERATOR)),
             fill_limits: true,
             events_kept: Duration::from_hours(30 * 24),
+            journal_kept: Duration::from_hours(72),
             body_timeout: Duration::from_secs(20),
             rules: Arc::new(self.terms.rules.clone()),
             paused: self.terms.paused,
