@@ -242,6 +242,11 @@ impl World {
         assert!(status.is_success(), "{path}: {status} {answer}");
     }
 
+    /// Says in what phase the node is.
+    pub(crate) fn phase(&self) -> tokio::sync::watch::Sender<Phase> {
+        self.node.as_ref().unwrap().phase()
+    }
+
     pub(crate) fn router(&self) -> Router {
         self.node.as_ref().unwrap().router.clone()
     }
