@@ -28,6 +28,7 @@ mod publish;
 mod replays;
 mod secret;
 mod stream;
+mod undelivered;
 mod webhooks;
 mod wire;
 
@@ -111,7 +112,7 @@ pub struct Setup {
     /// The metrics' text, for `GET /metrics`.
     pub metrics: Hook<String>,
     /// What the node is ready to do, for `GET /readyz`; else why it can't serve.
-    pub readiness: Hook<Result<&'static str, String>>,
+    pub readiness: Hook<Result<String, String>>,
     /// Comes to an end when the node is about to stop.
     pub stopping: Hook<()>,
     /// Whether a published event's limits are filled in (contract.md 5.1).
@@ -179,7 +180,8 @@ fn native() -> openapi::Routes {
     let routes = accounts::register(openapi::Routes::default());
     let routes = keys::register(business_accounts::register(routes));
     let routes = deliveries::register(events::register(publish::register(stream::register(routes))));
-    let routes = secret::register(webhooks::register(replays::register(routes)));
+    let routes = undelivered::register(webhooks::register(replays::register(routes)));
+    let routes = secret::register(routes);
     operator::register(routes)
 }
 

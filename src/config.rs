@@ -129,6 +129,8 @@ pub struct Delivery {
     pub ca_file: Option<PathBuf>,
     /// Whether nothing is attempted.
     pub paused: bool,
+    /// When an event that has not arrived is late; `None`: nobody looks.
+    pub late_after: Option<Duration>,
     /// Attempts at once.
     pub max_in_flight: usize,
     /// Attempts at once to one webhook.
@@ -343,6 +345,7 @@ fn delivery(from: &mut Reader) -> Delivery {
         dns_servers: from.texts("delivery.dns_servers", dns_server),
         ca_file: from.text("delivery.ca_file", |path| Ok(path.into())),
         paused: from.switch("delivery.paused"),
+        late_after: from.number_if_set("delivery.late_after_s").map(Duration::from_secs),
         max_in_flight: from.count("delivery.max_in_flight"),
         max_in_flight_per_webhook: from.count("delivery.max_in_flight_per_webhook"),
         max_loaded: from.count("delivery.max_loaded"),

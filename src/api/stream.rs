@@ -66,23 +66,25 @@ async fn stream(
         event_type: query.event_type,
         webhook: webhook(query.webhook_id.as_deref())?,
     };
-    let _place = app.streams().take(account.id)?;
+    let taken = app.streams().take(account.id)?;
     // Known before the answer begins, so that all that happens afterwards is in it.
     let told = app.store.told();
     let first = app.store.follow(follow.clone()).await?.ok_or_else(|| Problem::not_found("account"))?;
-    let body = Follower { app, shown: Shown::of(&headers), follow, told, _place }.start(first);
+    let body = Follower { app, shown: Shown::of(&headers), follow, told, _place: taken }.start(first);
     let kind = [(CONTENT_TYPE, "text/event-stream"), (UNBUFFERED, "no")];
     Ok((kind, Body::new(body)).into_response())
 }
 
 /// Behind which message the stream begins; an empty header is none.
 fn place(headers: &HeaderMap, after: Option<&str>) -> Result<Option<Place>, Problem> {
-    let text = match headers.get(LAST_EVENT_ID) {
-        Some(value) => Some(value.to_str().map_err(|_| {
-            Problem::new(Code::InvalidCursor, "Last-Event-ID is not an id of this stream")
-        })?),
-        None => after,
-    };
-    paging::place(LISTING, text.filter(|text| !text.is_empty()))
-        .map_err(|problem| problem.hint("send the id of the last message that was read, or none to begin with what happens now"))
+    let text =
+        match headers.get(LAST_EVENT_ID) {
+            Some(value) => Some(value.to_str().map_err(|_| {
+                Problem::new(Code::InvalidCursor, "Last-Event-ID is not an id of this stream")
+            })?),
+            None => after,
+        };
+    paging::place(LISTING, text.filter(|text| !text.is_empty())).map_err(|problem| {
+        problem.hint("send the id of the last message that was read, or none to begin with what happens now")
+    })
 }

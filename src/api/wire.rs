@@ -10,6 +10,7 @@ mod events;
 mod operator;
 mod replays;
 mod stream;
+mod undelivered;
 mod webhooks;
 
 use serde::Serialize;
@@ -23,6 +24,7 @@ pub(super) use events::{Event, EventDetail, EventRef, EventsQuery, Publish};
 pub(super) use operator::{Unparsed, Unrouted};
 pub(super) use replays::{Counted, NewReplay, Replay, ReplayAnswer};
 pub(super) use stream::{StreamData, StreamQuery};
+pub(super) use undelivered::Undelivered;
 pub(super) use webhooks::{RotateQuery, Secret, Webhook};
 
 /// A page of a listing.

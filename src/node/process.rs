@@ -251,6 +251,7 @@ fn settings(config: &Config, shares: Shares, own: SocketAddr) -> Settings {
         body_timeout: config.server.body_timeout,
         rules: Arc::new(rules),
         paused: delivery.paused,
+        late_after: delivery.late_after,
         dispatch: dispatch::Options {
             schedule: delivery.retry_schedule.clone(),
             attempt_timeout: delivery.attempt_timeout,

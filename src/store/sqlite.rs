@@ -35,6 +35,7 @@ mod settle;
 mod space;
 mod stepped;
 mod tail;
+mod undelivered;
 mod weakened;
 mod webhooks;
 mod writer;

@@ -159,7 +159,11 @@ fn a_client_whose_connection_breaks_at_any_byte_sees_every_event_once_and_in_ord
         timeout(BOUND, all).await.expect("all of it comes in time");
         assert!(numbers(&seen).into_iter().eq(1..=EVENTS), "{:?}", numbers(&seen));
         let delivered = seen.iter().filter(|message| message.event == "delivery").count();
-        assert_eq!((seen.len(), delivered), (240, 120), "each delivery once, after {connections} connections");
+        assert_eq!(
+            (seen.len(), delivered),
+            (240, 120),
+            "each delivery once, after {connections} connections"
+        );
         assert!(connections > 20, "{connections}");
     });
 }

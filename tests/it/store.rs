@@ -13,6 +13,7 @@ mod opening;
 mod publish;
 mod replays;
 mod retention;
+mod undelivered;
 mod webhooks;
 
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 
 use tokio::sync::watch;
 
-use super::{Sqlite, control, deliveries, journal, listing, queries, replays, webhooks};
+use super::{Sqlite, control, deliveries, journal, listing, queries, replays, undelivered, webhooks};
 use crate::model::account::{Account, ApiKey, BusinessAccount};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::Delivery;
@@ -13,8 +13,8 @@ use crate::model::id::{
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Scope, Webhook, WebhookType};
 use crate::store::catalog::{
-    Catalog, DeliveryQuery, EventQuery, EventRow, Health, Page, Replay, Replayed, Totals, UnparsedRow,
-    UnroutedRow,
+    Catalog, DeliveryQuery, EventQuery, EventRow, Health, Page, Replay, Replayed, Sweep, SweepPlace, Totals,
+    Undelivered, UnparsedRow, UnroutedRow,
 };
 use crate::store::journal::{Follow, Followed};
 use crate::store::{Error, Reply};
@@ -99,6 +99,20 @@ impl Catalog for Sqlite {
 
     fn health(&self, account: AccountId, webhook: WebhookId) -> Reply<Health> {
         self.survey(move |sql| deliveries::health(sql, account, webhook))
+    }
+
+    fn undelivered(
+        &self,
+        account: AccountId,
+        webhook: WebhookId,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Reply<Page<Undelivered, i64>> {
+        self.survey(move |sql| undelivered::undelivered(sql, (account, webhook), after, limit))
+    }
+
+    fn sweep_undelivered(&self, from: SweepPlace, step: usize) -> Reply<Sweep> {
+        self.survey(move |sql| undelivered::sweep(sql, from, step))
     }
 
     fn events(&self, query: EventQuery) -> Reply<Page<EventRow, Position>> {

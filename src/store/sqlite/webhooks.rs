@@ -296,17 +296,11 @@ fn cancel_waiting(
          LIMIT ?3) RETURNING id, attempts",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    update
-        .query_map((account, webhook, limit), |row| Ok((DeliveryId(row.get(0)?), row.get(1)?)))?
-        .collect()
+    update.query_map((account, webhook, limit), |row| Ok((DeliveryId(row.get(0)?), row.get(1)?)))?.collect()
 }
 
 /// Cancels at most `limit` leased deliveries of a webhook.
-fn cancel_leased(
-    turn: &mut Turn<'_>,
-    webhook: WebhookKey,
-    limit: usize,
-) -> rusqlite::Result<Vec<Canceled>> {
+fn cancel_leased(turn: &mut Turn<'_>, webhook: WebhookKey, limit: usize) -> rusqlite::Result<Vec<Canceled>> {
     let mut update = turn.sql.prepare_cached(
         "UPDATE deliveries SET state = 3, due_at = NULL, lease = 0 WHERE id = ?1 RETURNING attempts",
     )?;

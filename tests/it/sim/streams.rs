@@ -16,7 +16,9 @@ use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 
 use super::receivers::{Answer, Receivers};
-use super::world::{ACCOUNT, EPOCH_MS, OPERATOR, Terms, World, notification, simulate, simulate_with, upgrade};
+use super::world::{
+    ACCOUNT, EPOCH_MS, OPERATOR, Terms, World, notification, simulate, simulate_with, upgrade,
+};
 use crate::support::sse::{Message, Reader};
 
 /// A client of the stream.
@@ -247,8 +249,9 @@ fn a_key_that_is_deleted_reads_on_for_seconds_at_most() {
         world.notify(upgrade(1, "TIER_10K")).await;
         assert!(client.read(Duration::from_mins(1)).await, "a valid key reads for as long as it likes");
         assert_eq!(client.data("event").len(), 1);
-        let (status, _) =
-            world.call("DELETE", &format!("/v1/api-keys/{}", made["id"].as_str().unwrap()), Value::Null).await;
+        let (status, _) = world
+            .call("DELETE", &format!("/v1/api-keys/{}", made["id"].as_str().unwrap()), Value::Null)
+            .await;
         assert!(status.is_success(), "{status}");
         assert!(!client.read(Duration::from_secs(6)).await, "it has ended");
         assert_eq!(client.connect(&world).await, StatusCode::UNAUTHORIZED);

@@ -52,6 +52,8 @@ pub(crate) struct Terms {
     pub(crate) per_webhook: usize,
     pub(crate) loaded: usize,
     pub(crate) paused: bool,
+    /// When an event that has not arrived is late.
+    pub(crate) late_after: Option<Duration>,
     /// What the world's clock shows at first.
     pub(crate) epoch: Timestamp,
     /// The waits between attempts.
@@ -76,6 +78,7 @@ impl Default for Terms {
             per_webhook: 8,
             loaded: 256,
             paused: false,
+            late_after: None,
             epoch: Timestamp::from_ms(EPOCH_MS),
             waits: [1, 10, 30, 90].map(Duration::from_secs),
             transport: None,
@@ -221,6 +224,7 @@ impl World {
             body_timeout: Duration::from_secs(20),
             rules: Arc::new(self.terms.rules.clone()),
             paused: self.terms.paused,
+            late_after: self.terms.late_after,
             dispatch: dispatch::Options {
                 schedule: Schedule::new(self.terms.waits.to_vec()),
                 attempt_timeout: Duration::from_secs(10),

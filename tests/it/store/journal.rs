@@ -8,8 +8,8 @@ use bellwether::store::journal::{Follow, News, Place};
 use bellwether::store::queue::{Item, Retention};
 
 use super::{
-    ACME, Bench, account, account_id, at, batch, business_account, change, change_of, identity, template_change,
-    webhook, webhook_id,
+    ACME, Bench, account, account_id, at, batch, business_account, change, change_of, identity,
+    template_change, webhook, webhook_id,
 };
 
 const START: Place = Place { row: 0, passed: 0, at: 0 };
@@ -40,7 +40,9 @@ async fn followed(bench: &Bench, mut follow: Follow) -> Vec<(Place, News)> {
 /// state and attempts.
 fn told(news: &[(Place, News)]) -> Vec<String> {
     let short = |(_, news): &(Place, News)| match news {
-        News::Event(event) => format!("{} event {}", event.phone_number.as_deref().unwrap_or("-"), event.sequence),
+        News::Event(event) => {
+            format!("{} event {}", event.phone_number.as_deref().unwrap_or("-"), event.sequence)
+        }
         News::Delivery(delivery) => {
             let number = delivery.phone_number.as_deref().unwrap_or("-");
             format!("{number} {} {}", delivery.state.as_str(), delivery.attempts)
@@ -97,7 +99,9 @@ async fn what_is_committed_is_told_in_order_each_delivery_as_it_stood_then() {
             News::Event(_) | News::Number(_) | News::Gap => None,
         })
         .collect();
-    let [failed, delivered, exhausted, replayed, canceled, behind] = deliveries[..] else { panic!("{all:?}") };
+    let [failed, delivered, exhausted, replayed, canceled, behind] = deliveries[..] else {
+        panic!("{all:?}")
+    };
     assert_eq!((failed.next_at, failed.last.as_ref().unwrap().status), (Some(at(1_010)), Some(500)));
     assert_eq!(delivered.last.as_ref().unwrap().answer, b"thanks");
     for ended in [exhausted, replayed, canceled] {
@@ -136,7 +140,8 @@ async fn from_now_on_is_behind_all_that_was_before() {
 async fn an_account_is_told_of_its_own_only() {
     let bench = played().await;
     bench.store.put_account(account(0x0e4)).await.unwrap();
-    let theirs = bellwether::model::account::BusinessAccount { account: account_id(0x0e4), ..business_account("2") };
+    let theirs =
+        bellwether::model::account::BusinessAccount { account: account_id(0x0e4), ..business_account("2") };
     bench.store.put_business_account(theirs).await.unwrap();
     bench.accept(7_000, vec![change_of("2", "11", 77)]).await;
     assert_eq!(told(&followed(&bench, of(0x0e4)).await), ["11 event 1"]);

@@ -13,8 +13,17 @@ const SCHEMA: [&str; 3] = [
 ];
 
 /// Tables that grow with traffic.
-const LARGE: [&str; 9] =
-    ["events", "journal", "deliveries", "attempts", "seen", "numbers", "unrouted", "unparsed", "idempotency_keys"];
+const LARGE: [&str; 9] = [
+    "events",
+    "journal",
+    "deliveries",
+    "attempts",
+    "seen",
+    "numbers",
+    "unrouted",
+    "unparsed",
+    "idempotency_keys",
+];
 
 /// Statements that are not held to that, with the reason.
 const EXCEPT: [(&str, &str); 4] = [

@@ -55,11 +55,14 @@ impl Entry {
 
 fn write_number(to: &mut Vec<u8>, number: i64) {
     let mut left = number.cast_unsigned();
-    while left >= 0x80 {
-        to.push(0x80 | (left & 0x7f) as u8);
+    loop {
+        let [low, ..] = left.to_le_bytes();
         left >>= 7;
+        if left == 0 {
+            return to.push(low);
+        }
+        to.push(0x80 | low);
     }
-    to.push(left as u8);
 }
 
 /// The entries in `bytes`, each with the length of what is read by then.
@@ -111,14 +114,16 @@ mod tests {
 
     fn any_entry() -> impl Strategy<Value = Entry> {
         let state = proptest::sample::select(&DeliveryState::ALL[..]);
-        (0..3, 0..=i64::MAX, any::<i64>(), any::<u32>(), state).prop_map(|(kind, account, id, attempts, state)| {
-            let account = AccountKey(account);
-            match kind {
-                0 => Entry::Event { account, position: id },
-                1 => Entry::Number { account, number: NumberKey(id) },
-                _ => Entry::Delivery { account, delivery: DeliveryId(id), state, attempts },
-            }
-        })
+        (0..3, 0..=i64::MAX, any::<i64>(), any::<u32>(), state).prop_map(
+            |(kind, account, id, attempts, state)| {
+                let account = AccountKey(account);
+                match kind {
+                    0 => Entry::Event { account, position: id },
+                    1 => Entry::Number { account, number: NumberKey(id) },
+                    _ => Entry::Delivery { account, delivery: DeliveryId(id), state, attempts },
+                }
+            },
+        )
     }
 
     proptest! {
