@@ -151,7 +151,7 @@ fn what_has_not_arrived_for_too_long_is_told_by_readyz_and_metrics_until_it_has(
         let rest = (&item["status"], &item["attemptCount"], &item["lastFailure"]["httpStatus"]);
         assert_eq!(rest, (&json!("exhausted"), &json!(5), &json!(500)));
 
-        drop(shop.always(Answer::Status(200)));
+        let _shop = shop.always(Answer::Status(200));
         let delivery = item["deliveryId"].as_str().unwrap();
         let (status, answer) = world
             .call("POST", &format!("/v1/accounts/{ACCOUNT}/deliveries/{delivery}/replay"), Value::Null)

@@ -241,3 +241,11 @@ async fn a_place_from_a_store_that_a_copy_has_replaced_is_a_gap() {
     assert_eq!(told(&followed(&bench, after(ahead)).await)[..2], ["gap", "11 event 1"]);
     assert_eq!(told(&followed(&bench, after(all[0].0)).await), STORY[1..], "what both have is known");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_can_not_be_read_is_damage_and_not_passed_over() {
+    let bench = played().await;
+    bench.meddle("UPDATE journal SET entries = x'7f01' WHERE row = 3");
+    let told = bench.store.follow(of(ACME)).await;
+    assert_eq!(told.unwrap_err().kind, bellwether::store::ErrorKind::Damaged);
+}

@@ -1,7 +1,6 @@
 //! Entries of the journal as bytes: a kind, then whole numbers of seven bits a
 //! byte, the low ones first. An event takes some six bytes, an outcome some ten.
-//! What can't be read ends the reading: only this program writes here, and SQLite
-//! has checked the page.
+//! What can't be read ends the reading: who reads sees how far it came.
 
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{AccountKey, DeliveryId, NumberKey, Position};

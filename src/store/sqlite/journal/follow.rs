@@ -126,13 +126,22 @@ impl Step<'_> {
             let (number, at) = (row.get(0)?, row.get(1)?);
             let passed = if number == begun.row { begun.passed } else { 0 };
             self.followed.next = Place { row: number, passed, at };
-            for (entry, _) in entry::read(entries).skip(usize::try_from(passed).unwrap_or(usize::MAX)) {
+            let mut read = 0;
+            for (index, (entry, end)) in (0..).zip(entry::read(entries)) {
+                read = end;
+                if index < passed {
+                    continue;
+                }
                 if self.followed.items.len() >= ITEMS || self.bodies >= BODIES_BYTES {
                     self.followed.more = true;
                     return Ok(());
                 }
                 self.followed.next.passed += 1;
                 self.pass(entry)?;
+            }
+            // To pass over what can't be read would be to tell less.
+            if read < entries.len() {
+                return Err(rows::unreadable(2).into());
             }
         }
         Ok(())
