@@ -68,10 +68,10 @@ impl Follower {
             match ended {
                 End::Over => {}
                 End::Slow => {
-                    tracing::info!(%account, "a client of the stream does not read, so it was cut; it can resume")
+                    tracing::info!(%account, "a client of the stream does not read, so it was cut; it can resume");
                 }
                 End::Store(error) => {
-                    tracing::warn!(%account, %error, "a stream ended, since the store did not answer; it can be resumed")
+                    tracing::warn!(%account, %error, "a stream ended, since the store did not answer; it can be resumed");
                 }
             }
         });

@@ -132,7 +132,9 @@ mod tests {
             cut in any::<prop::sample::Index>(),
         ) {
             let mut bytes = Vec::new();
-            entries.iter().for_each(|entry| entry.write(&mut bytes));
+            for entry in &entries {
+                entry.write(&mut bytes);
+            }
             let again: Vec<_> = read(&bytes).map(|(entry, _)| entry).collect();
             prop_assert_eq!(&again, &entries);
             let cut = cut.index(bytes.len() + 1);

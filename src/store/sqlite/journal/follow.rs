@@ -74,25 +74,45 @@ fn is_known(sql: &Connection, place: Place, durable: i64) -> Result<bool, Error>
 
 /// What of the account is wanted, in the store's own keys.
 struct Wanted<'a> {
-    number: Option<Option<NumberKey>>,
-    webhook: Option<Option<WebhookKey>>,
+    number: Only,
+    webhook: Only,
     event_type: Option<&'a str>,
+}
+
+/// Which of its kind is wanted.
+enum Only {
+    Any,
+    One(i64),
+    /// One that is not there (yet).
+    Unknown,
+}
+
+impl Only {
+    fn takes(&self, key: i64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::One(wanted) => *wanted == key,
+            Self::Unknown => false,
+        }
+    }
 }
 
 impl<'a> Wanted<'a> {
     /// A number that is not there yet may come: it is looked up with each step.
     fn of(sql: &Connection, account: AccountKey, follow: &'a Follow) -> rusqlite::Result<Self> {
-        let number = follow.number.as_ref().map(|subject| number_key(sql, account, subject)).transpose()?;
-        let webhook = follow.webhook.map(|id| webhook_key(sql, account, id)).transpose()?;
+        let number = match &follow.number {
+            None => Only::Any,
+            Some(subject) => {
+                number_key(sql, account, subject)?.map_or(Only::Unknown, |NumberKey(key)| Only::One(key))
+            }
+        };
+        let webhook = match follow.webhook {
+            None => Only::Any,
+            Some(id) => {
+                webhook_key(sql, account, id)?.map_or(Only::Unknown, |WebhookKey(key)| Only::One(key))
+            }
+        };
         Ok(Self { number, webhook, event_type: follow.event_type.as_deref() })
-    }
-
-    fn takes_number(&self, number: i64) -> bool {
-        self.number.is_none_or(|wanted| wanted == Some(NumberKey(number)))
-    }
-
-    fn takes_webhook(&self, webhook: i64) -> bool {
-        self.webhook.is_none_or(|wanted| wanted == Some(WebhookKey(webhook)))
     }
 
     fn takes_type(&self, event_type: &str) -> bool {
@@ -171,7 +191,7 @@ impl Step<'_> {
         let mut select = self.sql.prepare_cached("SELECT number, type FROM events WHERE position = ?1")?;
         let taken = select
             .query_row([position], |row| {
-                Ok(self.wanted.takes_number(row.get(0)?) && self.wanted.takes_type(row.get_ref(1)?.as_str()?))
+                Ok(self.wanted.number.takes(row.get(0)?) && self.wanted.takes_type(row.get_ref(1)?.as_str()?))
             })
             .optional()?;
         drop(select);
@@ -192,7 +212,7 @@ impl Step<'_> {
         let mut select = self.sql.prepare_cached("SELECT number, webhook FROM deliveries WHERE id = ?1")?;
         let taken = select
             .query_row([id.0], |row| {
-                Ok(self.wanted.takes_number(row.get(0)?) && self.wanted.takes_webhook(row.get(1)?))
+                Ok(self.wanted.number.takes(row.get(0)?) && self.wanted.webhook.takes(row.get(1)?))
             })
             .optional()?;
         drop(select);
@@ -212,7 +232,7 @@ impl Step<'_> {
 
     /// No event tells of it, so who asks for events of a type is not told.
     fn number(&mut self, number: NumberKey) -> Result<(), Error> {
-        if !self.wanted.takes_number(number.0) || self.wanted.event_type.is_some() {
+        if !self.wanted.number.takes(number.0) || self.wanted.event_type.is_some() {
             return Ok(());
         }
         if let Some(digits) = rows::digits_of(self.sql, number)? {
