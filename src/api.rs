@@ -27,6 +27,8 @@ mod paging;
 mod publish;
 mod replays;
 mod secret;
+mod stream;
+mod undelivered;
 mod webhooks;
 mod wire;
 
@@ -110,7 +112,9 @@ pub struct Setup {
     /// The metrics' text, for `GET /metrics`.
     pub metrics: Hook<String>,
     /// What the node is ready to do, for `GET /readyz`; else why it can't serve.
-    pub readiness: Hook<Result<&'static str, String>>,
+    pub readiness: Hook<Result<String, String>>,
+    /// Comes to an end when the node is about to stop.
+    pub stopping: Hook<()>,
     /// Whether a published event's limits are filled in (contract.md 5.1).
     pub fill_limits: bool,
     /// How much of a body is read.
@@ -126,16 +130,22 @@ struct Inner {
     /// Held from reading webhooks to writing them, so that of two changes at
     /// once neither undoes the other.
     webhook_writes: Mutex<()>,
+    streams: stream::Places,
 }
 
 impl App {
     /// An API made of `setup`.
     pub fn new(setup: Setup) -> Self {
-        Self(Arc::new(Inner { setup, webhook_writes: Mutex::new(()) }))
+        let (webhook_writes, streams) = (Mutex::new(()), stream::Places::default());
+        Self(Arc::new(Inner { setup, webhook_writes, streams }))
     }
 
     fn webhook_writes(&self) -> &Mutex<()> {
         &self.0.webhook_writes
+    }
+
+    fn streams(&self) -> &stream::Places {
+        &self.0.streams
     }
 }
 
@@ -169,8 +179,9 @@ pub fn router(app: App, intake: Router<App>) -> Router {
 fn native() -> openapi::Routes {
     let routes = accounts::register(openapi::Routes::default());
     let routes = keys::register(business_accounts::register(routes));
-    let routes = deliveries::register(events::register(publish::register(routes)));
-    let routes = secret::register(webhooks::register(replays::register(routes)));
+    let routes = deliveries::register(events::register(publish::register(stream::register(routes))));
+    let routes = undelivered::register(webhooks::register(replays::register(routes)));
+    let routes = secret::register(routes);
     operator::register(routes)
 }
 

@@ -129,6 +129,8 @@ pub struct Delivery {
     pub ca_file: Option<PathBuf>,
     /// Whether nothing is attempted.
     pub paused: bool,
+    /// When an event that has not arrived is late; `None`: nobody looks.
+    pub late_after: Option<Duration>,
     /// Attempts at once.
     pub max_in_flight: usize,
     /// Attempts at once to one webhook.
@@ -149,6 +151,8 @@ pub struct Events {
 pub struct Retention {
     /// Events and their deliveries.
     pub events: Duration,
+    /// The journal that the live stream is read from.
+    pub journal: Duration,
 }
 
 /// The key that secrets are sealed with.
@@ -231,7 +235,8 @@ impl Config {
         let delivery = delivery(from);
         let events = Events { fill_limits: from.switch("events.fill_limits") };
         let days = from.number("retention.events_days");
-        let retention = Retention { events: Duration::from_hours(24 * days) };
+        let journal = Duration::from_hours(from.number("retention.journal_hours"));
+        let retention = Retention { events: Duration::from_hours(24 * days), journal };
         let secrets = secrets(from, store.as_ref());
         let level = from.choice("log.level");
         let format = from.choice("log.format");
@@ -340,6 +345,7 @@ fn delivery(from: &mut Reader) -> Delivery {
         dns_servers: from.texts("delivery.dns_servers", dns_server),
         ca_file: from.text("delivery.ca_file", |path| Ok(path.into())),
         paused: from.switch("delivery.paused"),
+        late_after: from.number_if_set("delivery.late_after_s").map(Duration::from_secs),
         max_in_flight: from.count("delivery.max_in_flight"),
         max_in_flight_per_webhook: from.count("delivery.max_in_flight_per_webhook"),
         max_loaded: from.count("delivery.max_loaded"),

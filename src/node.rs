@@ -3,6 +3,7 @@
 
 mod descriptors;
 mod janitor;
+mod lateness;
 pub mod process;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use crate::store::{Handover, Store};
 use crate::telemetry::{Depths, Metrics};
 use crate::transport::Transport;
 use janitor::Janitor;
+use lateness::{Late, Lateness};
 
 pub use crate::dispatch::Phase;
 
@@ -39,12 +41,16 @@ pub struct Settings {
     pub fill_limits: bool,
     /// How long events are kept.
     pub events_kept: Duration,
+    /// How long the journal is kept.
+    pub journal_kept: Duration,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
     /// Where deliveries may go.
     pub rules: Arc<Rules>,
     /// Whether no delivery is attempted: the store keeps what is owed.
     pub paused: bool,
+    /// When an event that has not arrived is late; `None`: nobody looks.
+    pub late_after: Option<Duration>,
     /// How deliveries are attempted.
     pub dispatch: dispatch::Options,
 }
@@ -106,6 +112,7 @@ impl Node {
             store: Arc::clone(store),
             clock: env.clock.clone(),
             events_kept: settings.events_kept,
+            journal_kept: settings.journal_kept,
             errand: Arc::clone(&errand),
         };
         let mut tasks = JoinSet::new();
@@ -114,7 +121,14 @@ impl Node {
             tasks.spawn(dispatcher.run(watched.clone()));
         }
         tasks.spawn(janitor.run(watched.clone()));
-        let setup = setup(settings, parts, in_flight, errand, watched);
+        let (found, late) = watch::channel(Late::default());
+        if let Some(threshold) = settings.late_after {
+            let (store, clock, metrics) = (Arc::clone(store), env.clock.clone(), metrics.clone());
+            let lateness = Lateness { store, clock, metrics, threshold, found };
+            tasks.spawn(lateness.run(watched.clone()));
+        }
+        let readiness = readiness(settings, parts, watched.clone(), late);
+        let setup = setup(settings, parts, (in_flight, readiness), errand, watched);
         let ingest = Ingest { intake, body_timeout: settings.body_timeout, metrics: metrics.clone() };
         let router = api::router(api::App::new(setup), ingest::router(ingest));
         Self { router, phase, tasks }
@@ -147,15 +161,14 @@ impl Node {
 fn setup(
     settings: &Settings,
     parts: &Parts,
-    in_flight: watch::Receiver<usize>,
+    (in_flight, readiness): (watch::Receiver<usize>, api::Hook<Result<String, String>>),
     errand: Arc<Notify>,
     phase: watch::Receiver<Phase>,
 ) -> api::Setup {
     let rules = Arc::clone(&settings.rules);
-    let (store, ready) = (Arc::clone(&parts.store), Arc::clone(&parts.store));
+    let store = Arc::clone(&parts.store);
     let (env, metrics) = (parts.env.clone(), parts.metrics.clone());
     let (handover, writes_waiting) = (Arc::clone(&parts.handover), Arc::clone(&parts.writes_waiting));
-    let ready_to = if settings.paused { "ready; deliveries are paused (delivery.paused)" } else { "ready" };
     api::Setup {
         store: Arc::clone(&parts.store),
         vault: parts.vault.clone(),
@@ -176,17 +189,35 @@ fn setup(
                 metrics.scrape(totals.as_ref().ok(), depths)
             })
         }),
-        readiness: Arc::new(move || {
-            let (store, running) = (Arc::clone(&ready), *phase.borrow() == Phase::Running);
-            Box::pin(async move {
-                if !running {
-                    return Err("shutting down".to_owned());
-                }
-                store.ping().await.map_err(|error| format!("the store does not answer: {error}"))?;
-                Ok(ready_to)
-            })
+        readiness,
+        stopping: Arc::new(move || {
+            let mut phase = phase.clone();
+            // An error: the node is gone.
+            Box::pin(async move { drop(phase.wait_for(|phase| *phase != Phase::Running).await) })
         }),
         fill_limits: settings.fill_limits,
         limits: api::Limits { body_deadline: settings.body_timeout, ..api::Limits::default() },
     }
+}
+
+/// Whether the node can serve, and a word about what it can't do or what waits.
+fn readiness(
+    settings: &Settings,
+    parts: &Parts,
+    phase: watch::Receiver<Phase>,
+    late: watch::Receiver<Late>,
+) -> api::Hook<Result<String, String>> {
+    let (store, threshold) = (Arc::clone(&parts.store), settings.late_after);
+    let ready_to = if settings.paused { "ready; deliveries are paused (delivery.paused)" } else { "ready" };
+    Arc::new(move || {
+        let (store, running) = (Arc::clone(&store), *phase.borrow() == Phase::Running);
+        let late = threshold.and_then(|threshold| late.borrow().told(threshold));
+        Box::pin(async move {
+            if !running {
+                return Err("shutting down".to_owned());
+            }
+            store.ping().await.map_err(|error| format!("the store does not answer: {error}"))?;
+            Ok(late.map_or(ready_to.to_owned(), |late| format!("{ready_to}; {late}")))
+        })
+    })
 }

@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::Service;
 
 use crate::telemetry::Metrics;
-use pulse::{Pulse, Watched};
+use pulse::{Endless, Pulse, Watched};
 
 /// How much the server takes on.
 #[derive(Debug, Clone, Copy)]
@@ -248,6 +248,9 @@ fn answer(
     let beat = pulse.begin();
     async move {
         let Ok(answer) = router.call(request).await;
+        if answer.body().size_hint().upper().is_none() {
+            return Ok(answer.map(|body| Body::new(Endless::new(body, beat))));
+        }
         beat.answered(answer.body().size_hint().lower());
         Ok(answer)
     }

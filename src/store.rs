@@ -11,6 +11,7 @@
 
 pub mod catalog;
 pub mod handover;
+pub mod journal;
 pub mod queue;
 pub mod sqlite;
 

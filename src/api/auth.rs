@@ -128,6 +128,26 @@ async fn holder(app: &App, text: &str) -> Result<Caller, Denied> {
     Caller::of(key.role, key.account).ok_or(Denied::Unauthenticated)
 }
 
+/// What a caller has shown, to be judged again while its answer goes on.
+pub(super) struct Shown(HeaderMap);
+
+impl Shown {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let shown = headers.get_all(AUTHORIZATION).iter().map(|value| (AUTHORIZATION, value.clone()));
+        Self(shown.collect())
+    }
+
+    /// Whether it still may read what is that account's. While the store does
+    /// not say, nothing is known against it.
+    pub(super) async fn still_holds(&self, app: &App, account: AccountId) -> bool {
+        match authenticate(app, &Method::GET, &self.0).await {
+            Ok(caller) => caller.account().is_none_or(|own| own == account),
+            Err(Denied::Store(_)) => true,
+            Err(_) => false,
+        }
+    }
+}
+
 /// The account in the path, if the caller may see it.
 pub(super) async fn account_in_path(app: &App, parts: &mut Parts) -> Result<(Caller, Account), Denied> {
     let caller = caller(parts)?;

@@ -23,6 +23,7 @@ pub(super) enum Code {
     InvalidParameter,
     InvalidCursor,
     LimitReached,
+    TooManyStreams,
     Unauthenticated,
     Forbidden,
     NotFound,
@@ -54,6 +55,9 @@ impl Code {
             Self::InvalidParameter => (S::BAD_REQUEST, "invalid_parameter", "A parameter can't be used"),
             Self::InvalidCursor => (S::BAD_REQUEST, "invalid_cursor", "The cursor can't be used"),
             Self::LimitReached => (S::BAD_REQUEST, "limit_reached", "More than is allowed"),
+            Self::TooManyStreams => {
+                (S::TOO_MANY_REQUESTS, "too_many_streams", "As many streams are open as are allowed")
+            }
             Self::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated", "No valid API key"),
             Self::Forbidden => (S::FORBIDDEN, "forbidden", "The API key may not do this"),
             Self::NotFound => (S::NOT_FOUND, "not_found", "Not found"),
@@ -164,7 +168,7 @@ impl IntoResponse for Problem {
         if self.code == Code::Unauthenticated {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.code == Code::Unavailable {
+        if matches!(self.code, Code::Unavailable | Code::TooManyStreams) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
         response

@@ -9,6 +9,8 @@ mod deliveries;
 mod events;
 mod operator;
 mod replays;
+mod stream;
+mod undelivered;
 mod webhooks;
 
 use serde::Serialize;
@@ -21,6 +23,8 @@ pub(super) use deliveries::{Attempt, DeliveriesQuery, Delivery, DeliveryDetail, 
 pub(super) use events::{Event, EventDetail, EventRef, EventsQuery, Publish};
 pub(super) use operator::{Unparsed, Unrouted};
 pub(super) use replays::{Counted, NewReplay, Replay, ReplayAnswer};
+pub(super) use stream::{StreamData, StreamQuery};
+pub(super) use undelivered::Undelivered;
 pub(super) use webhooks::{RotateQuery, Secret, Webhook};
 
 /// A page of a listing.

@@ -176,6 +176,12 @@ pub const KEYS: &[Key] = &[
         Is("false"),
         "Whether nothing is attempted: what is owed waits, notifications are taken as ever. For a restored store, until you know what it would send.",
     ),
+    key(
+        "delivery.late_after_s",
+        Number(1, 31_536_000),
+        Unset,
+        "When an event counts as late, in seconds after its acceptance, while it is pending or exhausted: `/readyz` and the metrics `bellwether_late_accounts` and `bellwether_late_oldest_seconds` then tell of it. 900, say.",
+    ),
     key("delivery.max_in_flight", Number(1, 65_536), Is("512"), "Attempts under way at once."),
     key(
         "delivery.max_in_flight_per_webhook",
@@ -200,6 +206,12 @@ pub const KEYS: &[Key] = &[
         Number(1, 3650),
         Is("30"),
         "How many days events and their deliveries are kept. What is still to be delivered is kept longer.",
+    ),
+    key(
+        "retention.journal_hours",
+        Number(1, 87_600),
+        Is("72"),
+        "After how many hours a client of the live stream can still resume it without a gap. Never longer than `retention.events_days`.",
     ),
     key(
         "secrets.key_file",

@@ -92,6 +92,12 @@ impl Reader {
         self.value(path, |raw| number(raw, least, most)).unwrap_or(least)
     }
 
+    /// An integer, where there may be none.
+    pub fn number_if_set(&mut self, path: &str) -> Option<u64> {
+        let Kind::Number(least, most) = known(path).kind else { unreachable!("{path} is a number") };
+        self.value(path, |raw| number(raw, least, most))
+    }
+
     /// An integer that counts things in memory.
     pub fn count(&mut self, path: &str) -> usize {
         usize::try_from(self.number(path)).unwrap_or(usize::MAX)

@@ -47,6 +47,7 @@ pub(super) struct Janitor {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
     pub(super) events_kept: Duration,
+    pub(super) journal_kept: Duration,
     /// There is something to route or to replay.
     pub(super) errand: Arc<Notify>,
 }
@@ -108,6 +109,7 @@ impl Janitor {
             events_before: now.minus(self.events_kept),
             after,
             keys_before: now.minus(KEYS_KEPT),
+            journal_before: now.minus(self.journal_kept),
             step: STEP,
         };
         self.store.retire(retention).await.unwrap_or_else(|error| {

@@ -253,9 +253,11 @@ fn settings(config: &Config, shares: Shares, own: SocketAddr) -> Settings {
         operator_key: config.operator.key.clone(),
         fill_limits: config.events.fill_limits,
         events_kept: config.retention.events,
+        journal_kept: config.retention.journal,
         body_timeout: config.server.body_timeout,
         rules: Arc::new(rules),
         paused: delivery.paused,
+        late_after: delivery.late_after,
         dispatch: dispatch::Options {
             schedule: delivery.retry_schedule.clone(),
             attempt_timeout: delivery.attempt_timeout,

@@ -4,12 +4,16 @@
 //! Here progress is a request being answered or bytes of an answer leaving. Bytes
 //! that arrive are none, as they may arrive one by one for ever; neither are bytes
 //! that leave while no answer is owed: HTTP/2 says something back to every ping.
+//! An answer without an end in sight is being made for as long as it has nothing
+//! more to give; once it has given something, that must leave.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -65,6 +69,48 @@ impl Drop for Beat {
         let mut state = self.0.state();
         state.answering = state.answering.saturating_sub(1);
         state.last = Instant::now();
+    }
+}
+
+/// An answer without an end in sight: whoever takes what it gives has progress,
+/// and may wait for more as long as it likes.
+pub(super) struct Endless {
+    body: Body,
+    pulse: Arc<Pulse>,
+    /// While there is nothing to take.
+    making: Option<Beat>,
+}
+
+impl Endless {
+    pub fn new(body: Body, beat: Beat) -> Self {
+        Self { body, pulse: Arc::clone(&beat.0), making: Some(beat) }
+    }
+}
+
+impl HttpBody for Endless {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.making.is_none() {
+            self.making = Some(self.pulse.begin());
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(ended) = &polled {
+            let frame = ended.as_ref().and_then(|frame| frame.as_ref().ok());
+            let bytes = frame.and_then(Frame::data_ref).map_or(0, Bytes::len);
+            if let Some(beat) = self.making.take() {
+                beat.answered(bytes as u64);
+            }
+        }
+        polled
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

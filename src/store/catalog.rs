@@ -5,7 +5,10 @@
 //! empty, and still have a next one, because a filter that matches little must
 //! not make one call scan everything.
 
+use tokio::sync::watch;
+
 use super::Reply;
+use super::journal::{Follow, Followed};
 use crate::model::account::{Account, ApiKey, BusinessAccount};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, DeliveryState};
@@ -78,6 +81,19 @@ pub trait Catalog: Send + Sync + 'static {
     /// How deliveries to a webhook fare; all zero if there is no such webhook.
     fn health(&self, account: AccountId, webhook: WebhookId) -> Reply<Health>;
 
+    /// What has not arrived at a webhook, by number, after `after`: nothing if
+    /// there is no such webhook.
+    fn undelivered(
+        &self,
+        account: AccountId,
+        webhook: WebhookId,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Reply<Page<Undelivered, i64>>;
+    /// One step of looking, in all accounts, for the oldest event that has not
+    /// arrived; of about `step` lanes.
+    fn sweep_undelivered(&self, from: SweepPlace, step: usize) -> Reply<Sweep>;
+
     /// Events of an account.
     fn events(&self, query: EventQuery) -> Reply<Page<EventRow, Position>>;
     /// One event of an account and its deliveries.
@@ -86,6 +102,11 @@ pub trait Catalog: Send + Sync + 'static {
     fn deliveries(&self, query: DeliveryQuery) -> Reply<Page<Delivery, DeliveryId>>;
     /// One delivery of an account with every attempt.
     fn delivery(&self, account: AccountId, id: DeliveryId) -> Reply<Option<(Delivery, Vec<Attempt>)>>;
+
+    /// One step along the journal; `None` if there is no such account (any more).
+    fn follow(&self, follow: Follow) -> Reply<Option<Followed>>;
+    /// Changes whenever the journal has more to tell.
+    fn told(&self) -> watch::Receiver<i64>;
 
     /// Makes settled deliveries pending again, due at `now` or behind their
     /// lane's head, with a fresh round of attempts; says what became of each.
@@ -227,6 +248,42 @@ pub struct Health {
     pub last_delivered_at: Option<Timestamp>,
     /// The last failed attempt of these.
     pub last_failure: Option<Attempt>,
+}
+
+/// What has not arrived of a number at a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undelivered {
+    /// The oldest delivery that is pending or exhausted.
+    pub delivery: Delivery,
+    /// The sequence of its event.
+    pub sequence: i64,
+    /// Its last attempt that failed.
+    pub last_failure: Option<Attempt>,
+    /// The sequence of the number's last event that was delivered, as far as one
+    /// is found among the newest and among those right before this one.
+    pub acknowledged: Option<i64>,
+}
+
+/// Where a step of a sweep begins; the default: at the beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SweepPlace {
+    /// Whether what waits is through, and what is exhausted follows.
+    pub exhausted: bool,
+    /// Behind this lane.
+    pub account: i64,
+    /// Its webhook.
+    pub webhook: i64,
+    /// Its number.
+    pub number: i64,
+}
+
+/// What a step of a sweep found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
+    /// When the oldest undelivered event that was met was accepted, by account.
+    pub oldest: Vec<(AccountId, Timestamp)>,
+    /// Where the next step begins; `None`: through.
+    pub next: Option<SweepPlace>,
 }
 
 /// A bulk replay.

@@ -233,6 +233,8 @@ pub struct Retention {
     pub after: Position,
     /// Deduplication and idempotency keys from before this go.
     pub keys_before: Timestamp,
+    /// The journal's rows from before this go, but for the last.
+    pub journal_before: Timestamp,
     /// At most so many rows a step.
     pub step: usize,
 }

@@ -21,6 +21,7 @@ mod damage;
 mod deliveries;
 mod events;
 mod interrupt;
+mod journal;
 mod leases;
 mod listing;
 mod numbers;
@@ -35,6 +36,7 @@ mod settle;
 mod space;
 mod stepped;
 mod tail;
+mod undelivered;
 mod weakened;
 mod webhooks;
 mod writer;
@@ -87,6 +89,7 @@ pub enum Mode {
 const READERS: Shared = Shared { turns: 4, together: 1 };
 const LOOKUPS: Shared = Shared { turns: 2, together: 64 };
 const SURVEYS: Shared = Shared { turns: 1, together: 1 };
+const FOLLOWERS: Shared = Shared { turns: 1, together: 8 };
 
 /// An open SQLite store.
 #[derive(Clone)]
@@ -98,6 +101,10 @@ pub struct Sqlite {
     lookups: Arc<Readers>,
     /// For what may look at many rows: counts and health.
     surveys: Arc<Readers>,
+    /// For those who follow the journal.
+    followers: Arc<Readers>,
+    /// Up to which row the journal is durable.
+    told: watch::Receiver<i64>,
     damage: Damage,
     faults: Faults,
     space: Arc<Space>,
@@ -135,9 +142,11 @@ impl Sqlite {
         let damage = Damage::default();
         let pool =
             |shared| Arc::new(Readers::new(options.path.clone(), options.mode, shared, damage.clone()));
-        let (readers, lookups, surveys) = (pool(READERS), pool(LOOKUPS), pool(SURVEYS));
+        let (readers, lookups) = (pool(READERS), pool(LOOKUPS));
+        let (surveys, followers) = (pool(SURVEYS), pool(FOLLOWERS));
+        let told = state.told();
         let writer = writer::start(state, options.queue, options.mode)?;
-        Ok(Self { writer, readers, lookups, surveys, damage, faults, space })
+        Ok(Self { writer, readers, lookups, surveys, followers, told, damage, faults, space })
     }
 
     /// Becomes true when the writer has ended on an error it can't survive; the

@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::logs::Lost;
 use crate::model::attempt::OutcomeClass;
 use crate::model::delivery::DeliveryState;
+use crate::model::id::AccountId;
 use crate::store::catalog::Totals;
 use crate::store::queue::Receipt;
 
@@ -117,6 +118,9 @@ pub struct Metrics(Arc<Inner>);
 
 type Labels = [(&'static str, &'static str); 1];
 
+/// Labels of which the values come and go.
+type Named = [(&'static str, String); 1];
+
 struct Inner {
     registry: Mutex<Registry>,
     /// In the order of [`CHANGES`].
@@ -138,6 +142,8 @@ struct Inner {
     depths: [Gauge; 3],
     connections: Gauge,
     unanswered: Counter,
+    late: Gauge,
+    late_oldest: Family<Named, Gauge<f64, AtomicU64>>,
     log_bytes: Gauge,
     /// In the order of [`NoSpace::ALL`].
     no_space: [Gauge; 3],
@@ -201,6 +207,8 @@ impl Metrics {
             connections: Gauge::default(),
             registry: Mutex::default(),
             unanswered: Counter::default(),
+            late: Gauge::default(),
+            late_oldest: Family::default(),
             log_bytes: Gauge::default(),
             no_space: family(r, no_space, NoSpace::ALL.map(NoSpace::as_str)),
         };
@@ -245,6 +253,17 @@ impl Metrics {
     pub fn committed(&self, batch: usize, took: Duration) {
         self.0.batch_size.observe(f64::from(u32::try_from(batch).unwrap_or(u32::MAX)));
         self.0.commit.observe(took.as_secs_f64());
+    }
+
+    /// Says how many accounts have an event that is late, and the age of the oldest
+    /// of some of them.
+    pub fn late(&self, accounts: usize, oldest: &[(AccountId, Duration)]) {
+        self.0.late.set(i64::try_from(accounts).unwrap_or(i64::MAX));
+        self.0.late_oldest.clear();
+        for (account, age) in oldest {
+            let gauge = self.0.late_oldest.get_or_create_owned(&[("account", account.to_string())]);
+            gauge.set(age.as_secs_f64());
+        }
     }
 
     /// Says how long the store's log is.
@@ -311,6 +330,10 @@ impl Inner {
         let help =
             "Scrapes that the store did not answer: its figures are then those of the last that it did";
         registry.register("scrapes_unanswered", help, self.unanswered.clone());
+        let help = "Accounts with an event that has not arrived for longer than delivery.late_after_s";
+        registry.register("late_accounts", help, self.late.clone());
+        let help = "The age of the oldest event that has not arrived, of the worst such accounts";
+        registry.register_with_unit("late_oldest", help, seconds(), self.late_oldest.clone());
         registry.register("connections", "Connections that are served", self.connections.clone());
         let help = "How long the store's log is: what is committed and not yet used anew";
         registry.register_with_unit("store_log", help, Unit::Bytes, self.log_bytes.clone());

@@ -156,6 +156,8 @@ fn setup(store: &Arc<dyn Store>, vault: &Vault, env: &Env, registrations: &Arc<A
         }),
         metrics: Arc::new(|| Box::pin(async { "# EOF\n".to_owned() })),
         readiness: Arc::new(|| Box::pin(async { Err("starting".to_owned()) })),
+        // Streams end at once, so that an answer is whole.
+        stopping: Arc::new(|| Box::pin(async {})),
         fill_limits: true,
         limits: Limits::default(),
     }

@@ -5,6 +5,7 @@ mod api;
 mod contract;
 mod fuzz;
 mod hostile;
+mod live;
 mod process;
 mod server;
 mod sim;

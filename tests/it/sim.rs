@@ -14,6 +14,7 @@ mod poison;
 pub(crate) mod receivers;
 mod recoveries;
 mod stories;
+mod streams;
 mod threads;
 pub(crate) mod world;
 

@@ -6,12 +6,14 @@ mod commit;
 mod control;
 mod deliveries;
 mod interrupted;
+mod journal;
 mod lease;
 mod listing;
 mod opening;
 mod publish;
 mod replays;
 mod retention;
+mod undelivered;
 mod webhooks;
 
 use std::path::{Path, PathBuf};

@@ -8,3 +8,4 @@ pub mod hostile;
 pub mod openssl;
 pub mod raw;
 pub mod spellings;
+pub mod sse;

@@ -1,7 +1,9 @@
 //! The control plane on SQLite: each call is one transaction of the writer, or
 //! one snapshot of a reader. What is done in it stands in the modules beside.
 
-use super::{Sqlite, control, deliveries, listing, queries, replays, webhooks};
+use tokio::sync::watch;
+
+use super::{Sqlite, control, deliveries, journal, listing, queries, replays, undelivered, webhooks};
 use crate::model::account::{Account, ApiKey, BusinessAccount};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::Delivery;
@@ -11,9 +13,10 @@ use crate::model::id::{
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Scope, Webhook, WebhookType};
 use crate::store::catalog::{
-    Catalog, DeliveryQuery, EventQuery, EventRow, Health, Page, Replay, Replayed, Totals, UnparsedRow,
-    UnroutedRow,
+    Catalog, DeliveryQuery, EventQuery, EventRow, Health, Page, Replay, Replayed, Sweep, SweepPlace, Totals,
+    Undelivered, UnparsedRow, UnroutedRow,
 };
+use crate::store::journal::{Follow, Followed};
 use crate::store::{Error, Reply};
 
 impl Catalog for Sqlite {
@@ -98,6 +101,20 @@ impl Catalog for Sqlite {
         self.survey(move |sql| deliveries::health(sql, account, webhook))
     }
 
+    fn undelivered(
+        &self,
+        account: AccountId,
+        webhook: WebhookId,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Reply<Page<Undelivered, i64>> {
+        self.survey(move |sql| undelivered::undelivered(sql, (account, webhook), after, limit))
+    }
+
+    fn sweep_undelivered(&self, from: SweepPlace, step: usize) -> Reply<Sweep> {
+        self.survey(move |sql| undelivered::sweep(sql, from, step))
+    }
+
     fn events(&self, query: EventQuery) -> Reply<Page<EventRow, Position>> {
         self.read(move |sql| queries::events(sql, &query))
     }
@@ -112,6 +129,16 @@ impl Catalog for Sqlite {
 
     fn delivery(&self, account: AccountId, id: DeliveryId) -> Reply<Option<(Delivery, Vec<Attempt>)>> {
         self.read(move |sql| deliveries::delivery(sql, account, id))
+    }
+
+    fn follow(&self, follow: Follow) -> Reply<Option<Followed>> {
+        // Before the snapshot is taken, so that all of it is in there.
+        let durable = *self.told.borrow();
+        self.followers.run(move |sql| journal::follow(sql, &follow, durable))
+    }
+
+    fn told(&self) -> watch::Receiver<i64> {
+        self.told.clone()
     }
 
     fn replay(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::interrupt;
+use super::journal::{Journal, Told};
 use super::leases::Held;
 use super::writer::Turn;
 use crate::model::delivery::Lane;
@@ -171,9 +172,11 @@ pub(super) fn void_leases(connection: &mut Connection, now: Timestamp) -> rusqli
         .prepare("SELECT id FROM deliveries INDEXED BY deliveries_leased WHERE lease <> 0")?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
+    let mut told = Told::default();
     for id in &leased {
-        interrupt::at_start(&sql, DeliveryId(*id), now)?;
+        interrupt::at_start(&sql, DeliveryId(*id), now, &mut told)?;
     }
+    Journal::read(&sql)?.write(&sql, &told)?;
     sql.commit()?;
     if !leased.is_empty() {
         tracing::info!(deliveries = leased.len(), "picked up what an earlier run had under way");

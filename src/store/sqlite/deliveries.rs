@@ -6,7 +6,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::listing::{self, Of, Order, VISITS};
 use super::rows::{self, account_key, number_key, page, unreadable, webhook_key};
@@ -313,19 +313,21 @@ fn take_in(sql: &Connection, health: &mut Health, delivery: &Delivery) -> Result
         let ended = Timestamp::from_ms(last.started_at.ms().saturating_add(last.duration_ms));
         health.last_delivered_at = health.last_delivered_at.max(Some(ended));
     }
+    if let Some(failure) = last_failure(sql, delivery.id)?
+        && health.last_failure.as_ref().is_none_or(|known| known.started_at < failure.started_at)
+    {
+        health.last_failure = Some(failure);
+    }
+    Ok(())
+}
+
+/// The last attempt of a delivery that failed. An interrupted one is our own
+/// failure, not the receiver's.
+pub(super) fn last_failure(sql: &Connection, id: DeliveryId) -> rusqlite::Result<Option<Attempt>> {
     let mut select = sql.prepare_cached(
         "SELECT number, started_at, duration_ms, class, status, note, answer, next_at FROM attempts \
          WHERE delivery = ?1 AND class NOT IN (?2, ?3) ORDER BY number DESC LIMIT 1",
     )?;
-    // An interrupted attempt is our own failure, not the receiver's.
     let not_failed = (OutcomeClass::Success.code(), OutcomeClass::Interrupted.code());
-    let failures =
-        select.query_map((delivery.id.0, not_failed.0, not_failed.1), |row| rows::attempt(row, 0))?;
-    for failure in failures {
-        let failure = failure?;
-        if health.last_failure.as_ref().is_none_or(|known| known.started_at < failure.started_at) {
-            health.last_failure = Some(failure);
-        }
-    }
-    Ok(())
+    select.query_row((id.0, not_failed.0, not_failed.1), |row| rows::attempt(row, 0)).optional()
 }

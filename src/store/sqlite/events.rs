@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::journal::Entry;
 use super::leases::Held;
 use super::routes::Route;
 use super::writer::Turn;
@@ -85,6 +86,7 @@ pub(super) fn keep_event(
     ))?;
     drop(insert);
     turn.memory.last_position = position;
+    turn.tell(origin.now, Entry::Event { account: route.account, position });
     let event = Owed { id, position, account: route.account, number, sequence, body };
     owe(turn, origin, &event, &route.webhooks)?;
     Ok(Some(id))

@@ -7,6 +7,7 @@
 
 use rusqlite::Connection;
 
+use super::journal::{Entry, Told};
 use super::settle::promote;
 use super::writer::Turn;
 use crate::model::attempt::OutcomeClass;
@@ -26,6 +27,8 @@ struct Interrupted {
     lane: Lane,
     /// When it is attempted again; `None`: it is set aside.
     next_at: Option<Timestamp>,
+    /// What the journal tells of it.
+    entry: Entry,
 }
 
 /// Notes the attempt of a lease that ended in this run, and when the delivery is
@@ -36,7 +39,8 @@ pub(super) fn in_this_run(
     lane: Lane,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let Interrupted { account, next_at, .. } = interrupt(turn.sql, delivery, now)?;
+    let Interrupted { account, next_at, entry, .. } = interrupt(turn.sql, delivery, now)?;
+    turn.tell(now, entry);
     if let Some(at) = next_at {
         turn.memory.leases.note_waiting(lane);
         turn.note_due(lane.webhook, at);
@@ -48,8 +52,14 @@ pub(super) fn in_this_run(
 
 /// The same for a lease of an earlier run, before there is a writer: nothing is
 /// handed over yet, the dispatcher will ask what is due.
-pub(super) fn at_start(sql: &Connection, delivery: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
-    let Interrupted { account, lane, next_at } = interrupt(sql, delivery, now)?;
+pub(super) fn at_start(
+    sql: &Connection,
+    delivery: DeliveryId,
+    now: Timestamp,
+    told: &mut Told,
+) -> rusqlite::Result<()> {
+    let Interrupted { account, lane, next_at, entry } = interrupt(sql, delivery, now)?;
+    told.add(now.ms(), entry);
     if next_at.is_some() {
         return Ok(());
     }
@@ -81,11 +91,13 @@ fn interrupt(sql: &Connection, delivery: DeliveryId, now: Timestamp) -> rusqlite
     }
     sql.prepare_cached(
         "UPDATE deliveries SET state = ?2, due_at = ?3, lease = 0, attempts = attempts + 1, \
-         attempts_before = attempts_before + 1 WHERE id = ?1 RETURNING account, webhook, number",
+         attempts_before = attempts_before + 1 WHERE id = ?1 RETURNING account, webhook, number, attempts",
     )?
     .query_row((delivery.0, state.code(), next_ms), |row| {
         let lane = Lane { webhook: WebhookKey(row.get(1)?), number: NumberKey(row.get(2)?) };
-        Ok(Interrupted { account: AccountKey(row.get(0)?), lane, next_at })
+        let (account, attempts) = (AccountKey(row.get(0)?), row.get(3)?);
+        let entry = Entry::Delivery { account, delivery, state, attempts };
+        Ok(Interrupted { account, lane, next_at, entry })
     })
 }
 

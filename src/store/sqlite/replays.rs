@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 
 use super::deliveries::{Filter, Met, Walk};
+use super::journal::Entry;
 use super::listing::Order;
 use super::rows::{account_key, instant, known_account, parsed, unreadable};
 use super::writer::Turn;
@@ -74,11 +75,14 @@ fn revive(turn: &mut Turn<'_>, account: AccountKey, met: Met, now: Timestamp) ->
          FROM deliveries WHERE id = ?1 AND started_at IS NOT NULL",
     )?
     .execute([met.id.0])?;
-    sql.prepare_cached(
-        "UPDATE deliveries SET state = 0, due_at = ?2, lease = 0, attempts_before = attempts, \
-         started_at = NULL, duration_ms = NULL, status = NULL, answer = NULL WHERE id = ?1",
-    )?
-    .execute((met.id.0, due.then_some(now.ms())))?;
+    let attempts = sql
+        .prepare_cached(
+            "UPDATE deliveries SET state = 0, due_at = ?2, lease = 0, attempts_before = attempts, \
+             started_at = NULL, duration_ms = NULL, status = NULL, answer = NULL WHERE id = ?1 RETURNING attempts",
+        )?
+        .query_row((met.id.0, due.then_some(now.ms())), |row| row.get(0))?;
+    let (delivery, state) = (met.id, DeliveryState::Pending);
+    turn.tell(now, Entry::Delivery { account, delivery, state, attempts });
     turn.count(met.state, -1);
     turn.count(DeliveryState::Pending, 1);
     if due {

@@ -1,5 +1,6 @@
 //! Retention: what is old goes, in steps small enough to share the writer.
 
+use super::journal;
 use super::writer::Turn;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{DELIVERIES_PER_EVENT, NumberKey, Position};
@@ -122,5 +123,8 @@ fn retire_rest(turn: &mut Turn<'_>, retention: Retention) -> rusqlite::Result<bo
     sql.prepare_cached("DELETE FROM replays WHERE state <> 0 AND created_at < ?1")?
         .execute([events_before])?;
     turn.count_unrouted(-i64::try_from(unrouted).unwrap_or(0));
-    Ok([seen, keys, unparsed, unrouted].contains(&retention.step))
+    // What it names must not go before it.
+    let journal_before = retention.journal_before.max(retention.events_before);
+    let journal = journal::retire(sql, journal_before.ms(), step)?;
+    Ok(journal || [seen, keys, unparsed, unrouted].contains(&retention.step))
 }

@@ -106,6 +106,13 @@ fn digits(subject: &str) -> Option<String> {
     Subject::stored(subject).digits().map(str::to_owned)
 }
 
+/// The digits of a number, if it is one and is known.
+pub(super) fn digits_of(sql: &Connection, number: NumberKey) -> rusqlite::Result<Option<String>> {
+    let mut select = sql.prepare_cached("SELECT subject FROM numbers WHERE key = ?1")?;
+    let found = select.query_row([number.0], |row| Ok(digits(row.get_ref(0)?.as_str()?))).optional()?;
+    Ok(found.flatten())
+}
+
 /// The event of `account` at `position`.
 pub(super) fn event(
     sql: &Connection,

@@ -1,6 +1,7 @@
 //! Settling: an attempt's outcome, and whose turn it is next in the lane.
 
 use super::claim::{is_enabled, lease_out};
+use super::journal::Entry;
 use super::leases::next_waiting;
 use super::writer::Turn;
 use crate::model::attempt::Attempt;
@@ -20,6 +21,9 @@ pub(super) fn settle(turn: &mut Turn<'_>, settlement: &Settlement) -> rusqlite::
     if update(turn, settlement)? == 0 {
         return Ok(Settled::Stale);
     }
+    let Settlement { delivery, state, .. } = *settlement;
+    let attempts = settlement.attempt.number;
+    turn.tell(settlement.now, Entry::Delivery { account: held.account, delivery, state, attempts });
     if settlement.state != DeliveryState::Delivered {
         keep_attempt(turn, settlement.delivery, &settlement.attempt)?;
     }

@@ -10,10 +10,11 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::claim::next_due;
+use super::journal::Entry;
 use super::rows::{account_key, instant, known_account, parsed};
 use super::writer::Turn;
 use crate::model::delivery::DeliveryState;
-use crate::model::id::{AccountId, AccountKey, WebhookKey};
+use crate::model::id::{AccountId, AccountKey, DeliveryId, WebhookKey};
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Authorization, Scope, Webhook, WebhookType};
 use crate::store::catalog::WEBHOOKS_PER_ACCOUNT;
@@ -261,35 +262,52 @@ pub(super) fn cancel_deleted(turn: &mut Turn<'_>, step: usize) -> Result<bool, E
             .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
             .optional()?;
         let Some((account, webhook)) = next else { return Ok(false) };
-        let mut canceled = sql
-            .prepare_cached(
-                "UPDATE deliveries SET state = 3, due_at = NULL WHERE id IN (SELECT id FROM deliveries \
-                 INDEXED BY deliveries_pending WHERE account = ?1 AND webhook = ?2 AND state = 0 AND lease = 0 \
-                 LIMIT ?3)",
-            )?
-            .execute((account, webhook, i64::try_from(left).unwrap_or(i64::MAX)))?;
-        if canceled < left {
-            canceled += cancel_leased(turn, WebhookKey(webhook), left - canceled)?;
+        let mut canceled = cancel_waiting(sql, account, webhook, left)?;
+        if canceled.len() < left {
+            let more = left - canceled.len();
+            canceled.extend(cancel_leased(turn, WebhookKey(webhook), more)?);
         }
-        for _ in 0..canceled {
-            turn.count_settled(DeliveryState::Canceled);
+        for &(delivery, attempts) in &canceled {
+            let (account, state) = (AccountKey(account), DeliveryState::Canceled);
+            turn.count_settled(state);
+            turn.tell(Timestamp::default(), Entry::Delivery { account, delivery, state, attempts });
         }
-        if canceled < left {
+        if canceled.len() < left {
             sql.prepare_cached("UPDATE webhooks SET canceling = 0 WHERE key = ?1")?.execute([webhook])?;
         }
-        left -= canceled;
+        left -= canceled.len();
     }
     Ok(true)
 }
 
+/// A canceled delivery, and how many attempts were made.
+type Canceled = (DeliveryId, u32);
+
+/// Cancels at most `limit` deliveries of a webhook that wait.
+fn cancel_waiting(
+    sql: &Connection,
+    account: i64,
+    webhook: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<Canceled>> {
+    let mut update = sql.prepare_cached(
+        "UPDATE deliveries SET state = 3, due_at = NULL WHERE id IN (SELECT id FROM deliveries \
+         INDEXED BY deliveries_pending WHERE account = ?1 AND webhook = ?2 AND state = 0 AND lease = 0 \
+         LIMIT ?3) RETURNING id, attempts",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    update.query_map((account, webhook, limit), |row| Ok((DeliveryId(row.get(0)?), row.get(1)?)))?.collect()
+}
+
 /// Cancels at most `limit` leased deliveries of a webhook.
-fn cancel_leased(turn: &mut Turn<'_>, webhook: WebhookKey, limit: usize) -> rusqlite::Result<usize> {
-    let leases = turn.memory.leases.of_webhook(webhook);
-    let mut update =
-        turn.sql.prepare_cached("UPDATE deliveries SET state = 3, due_at = NULL, lease = 0 WHERE id = ?1")?;
-    for (lane, held) in leases.iter().take(limit) {
-        update.execute([held.delivery.0])?;
+fn cancel_leased(turn: &mut Turn<'_>, webhook: WebhookKey, limit: usize) -> rusqlite::Result<Vec<Canceled>> {
+    let mut update = turn.sql.prepare_cached(
+        "UPDATE deliveries SET state = 3, due_at = NULL, lease = 0 WHERE id = ?1 RETURNING attempts",
+    )?;
+    let mut canceled = Vec::new();
+    for (lane, held) in turn.memory.leases.of_webhook(webhook).iter().take(limit) {
+        canceled.push((held.delivery, update.query_row([held.delivery.0], |row| row.get(0))?));
         turn.memory.leases.end(*lane, held.lease.token);
     }
-    Ok(leases.len().min(limit))
+    Ok(canceled)
 }

@@ -39,6 +39,8 @@ pub(super) struct State {
     metrics: Metrics,
     lease_ms: i64,
     space: Arc<Space>,
+    /// The last row of the journal that is durable.
+    told: watch::Sender<i64>,
     _lock: File,
 }
 
@@ -57,7 +59,13 @@ impl State {
             |row| row.get(0),
         )?;
         let memory = Memory::read(&connection, opened)?;
-        Ok(Self { connection, memory, handover, faults, metrics, lease_ms, space, _lock: lock })
+        let told = watch::Sender::new(memory.journal.last_row());
+        Ok(Self { connection, memory, handover, faults, metrics, lease_ms, space, told, _lock: lock })
+    }
+
+    /// Up to which row the journal is durable.
+    pub(super) fn told(&self) -> watch::Receiver<i64> {
+        self.told.subscribe()
     }
 
     /// Runs the jobs in one transaction, commits, answers. An error that the
@@ -110,15 +118,19 @@ impl State {
                 }
             }
         }
-        let effects = turn.effects;
+        let mut effects = turn.effects;
         let ended = match spoiled {
             Some(error) => Err(error),
             None => self
                 .memory
                 .tail
                 .commit(&sql)
+                .and_then(|()| self.memory.journal.write(&sql, &effects.told))
                 .map_err(Error::from)
-                .and_then(|()| end(sql, &effects, &self.faults)),
+                .and_then(|row| {
+                    effects.journaled = row;
+                    end(sql, &effects, &self.faults)
+                }),
         };
         match ended {
             Ok(said) => Ok((effects, said)),
@@ -134,6 +146,7 @@ impl State {
         effects.changed.iter().for_each(|webhook| self.handover.note_changed(*webhook));
         effects.settled.iter().for_each(|state| self.metrics.settled(*state));
         self.handover.hand_over(effects.ready);
+        self.told.send_if_modified(|told| std::mem::replace(told, effects.journaled) != effects.journaled);
     }
 }
 

@@ -79,9 +79,15 @@ fn every_series_is_there_from_the_start_under_its_name() {
     family("deliveries", "state", &["pending", "delivered", "exhausted", "canceled"]);
     family("queue_depth", "queue", &["writer", "dispatch", "in_flight"]);
     family("store_no_space", "reason", &["disk", "log", "moved"]);
-    for name in
-        ["unrouted", "oldest_due_seconds", "connections", "scrapes_unanswered_total", "store_log_bytes"]
-    {
+    let single = [
+        "unrouted",
+        "oldest_due_seconds",
+        "connections",
+        "scrapes_unanswered_total",
+        "store_log_bytes",
+        "late_accounts",
+    ];
+    for name in single {
         expected.push(format!("bellwether_{name}"));
     }
     for name in ["commit_batch_size", "commit_seconds", "attempt_seconds"] {
@@ -93,6 +99,21 @@ fn every_series_is_there_from_the_start_under_its_name() {
     expected.sort();
     found.sort();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn accounts_that_are_late_are_named_until_they_are_no_more() {
+    let metrics = Metrics::new();
+    let account: AccountId = "0f88f5c4-fae7-4dcf-8ff2-b2990133edea".parse().unwrap();
+    metrics.late(3, &[(account, Duration::from_secs(1_000))]);
+    let named = format!("bellwether_late_oldest_seconds{{account=\"{account}\"}}");
+    let samples = scraped(&metrics);
+    assert!(
+        (samples[&named] - 1_000.0).abs() < 1e-9 && (samples["bellwether_late_accounts"] - 3.0).abs() < 1e-9
+    );
+    metrics.late(0, &[]);
+    let samples = scraped(&metrics);
+    assert!(!samples.contains_key(&named) && samples["bellwether_late_accounts"].abs() < 1e-9);
 }
 
 #[test]

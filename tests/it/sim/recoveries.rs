@@ -126,3 +126,42 @@ fn when_all_places_are_taken_the_next_free_ones_go_round_whatever_the_webhooks_a
         assert!(waited <= Duration::from_secs(20), "made in the order {order:?} it waits {waited:?}");
     }
 }
+
+#[test]
+fn what_has_not_arrived_for_too_long_is_told_by_readyz_and_metrics_until_it_has() {
+    let late_after = Some(Duration::from_mins(15));
+    simulate_with(Terms { late_after, ..Terms::default() }, |mut world| async move {
+        let shop = world.receiver("shop").await.always(Answer::Status(500));
+        world.notify(upgrade(1, "TIER_10K")).await;
+        world.quiesce().await;
+        assert_eq!(world.get("/readyz").await, "ready\n");
+        world.advance(Duration::from_mins(15)).await;
+        let told = world.get("/readyz").await;
+        let expected = "ready; 1 account has events undelivered for more than 900 s, the oldest for ";
+        assert!(told.as_str().unwrap().starts_with(expected), "{told}");
+        let metrics = world.get("/metrics").await;
+        let named = format!("bellwether_late_oldest_seconds{{account=\"{ACCOUNT}\"}} ");
+        assert!(metrics.as_str().unwrap().contains(&named), "{metrics}");
+        let webhooks = world.get(&format!("/v1/accounts/{ACCOUNT}/webhooks")).await;
+        let webhook = webhooks["items"][0]["webhookId"].as_str().unwrap().to_owned();
+        let path = format!("/v1/accounts/{ACCOUNT}/webhooks/{webhook}/undelivered");
+        let undelivered = world.get(&path).await;
+        let item = &undelivered["items"][0];
+        assert!(item["ageSeconds"].as_u64().unwrap() > 900, "{item}");
+        let rest = (&item["status"], &item["attemptCount"], &item["lastFailure"]["httpStatus"]);
+        assert_eq!(rest, (&json!("exhausted"), &json!(5), &json!(500)));
+
+        let _shop = shop.always(Answer::Status(200));
+        let delivery = item["deliveryId"].as_str().unwrap();
+        let (status, answer) = world
+            .call("POST", &format!("/v1/accounts/{ACCOUNT}/deliveries/{delivery}/replay"), Value::Null)
+            .await;
+        assert!(status.is_success(), "{answer}");
+        world.advance(Duration::from_secs(40)).await;
+        assert_eq!(world.get("/readyz").await, "ready\n");
+        let metrics = world.get("/metrics").await;
+        assert!(metrics.as_str().unwrap().contains("bellwether_late_accounts 0"), "{metrics}");
+        assert!(!metrics.as_str().unwrap().contains(&named), "{metrics}");
+        assert_eq!(world.get(&path).await["items"], json!([]));
+    });
+}

@@ -52,6 +52,8 @@ pub(crate) struct Terms {
     pub(crate) per_webhook: usize,
     pub(crate) loaded: usize,
     pub(crate) paused: bool,
+    /// When an event that has not arrived is late.
+    pub(crate) late_after: Option<Duration>,
     /// What the world's clock shows at first.
     pub(crate) epoch: Timestamp,
     /// The waits between attempts.
@@ -76,6 +78,7 @@ impl Default for Terms {
             per_webhook: 8,
             loaded: 256,
             paused: false,
+            late_after: None,
             epoch: Timestamp::from_ms(EPOCH_MS),
             waits: [1, 10, 30, 90].map(Duration::from_secs),
             transport: None,
@@ -217,9 +220,11 @@ impl World {
             operator_key: Some(SecretString::from(OPERATOR)),
             fill_limits: true,
             events_kept: Duration::from_hours(30 * 24),
+            journal_kept: Duration::from_hours(72),
             body_timeout: Duration::from_secs(20),
             rules: Arc::new(self.terms.rules.clone()),
             paused: self.terms.paused,
+            late_after: self.terms.late_after,
             dispatch: dispatch::Options {
                 schedule: Schedule::new(self.terms.waits.to_vec()),
                 attempt_timeout: Duration::from_secs(10),
@@ -239,6 +244,11 @@ impl World {
     async fn put(&self, path: &str, body: Value) {
         let (status, answer) = self.call("PUT", path, body).await;
         assert!(status.is_success(), "{path}: {status} {answer}");
+    }
+
+    /// Says in what phase the node is.
+    pub(crate) fn phase(&self) -> tokio::sync::watch::Sender<Phase> {
+        self.node.as_ref().unwrap().phase()
     }
 
     pub(crate) fn router(&self) -> Router {

@@ -14,7 +14,14 @@ const DAY: i64 = 24 * 3600 * 1000;
 
 /// Events from before `events` go, keys from before `keys`.
 fn before(events: i64, keys: i64) -> Retention {
-    Retention { now: at(i64::MAX), events_before: at(events), after: 0, keys_before: at(keys), step: 10 }
+    Retention {
+        now: at(i64::MAX),
+        events_before: at(events),
+        after: 0,
+        keys_before: at(keys),
+        journal_before: at(events),
+        step: 10,
+    }
 }
 
 /// Removes all that is old; says in how many steps.

@@ -6,17 +6,28 @@ use rusqlite::Connection;
 use super::lexer::Token;
 use super::{Complaints, complaint, none, sources};
 
-const SCHEMA: [&str; 2] = [
+const SCHEMA: [&str; 3] = [
     include_str!("../../../migrations/sqlite/0001_spine.sql"),
     include_str!("../../../migrations/sqlite/0002_tail.sql"),
+    include_str!("../../../migrations/sqlite/0003_journal.sql"),
 ];
 
 /// Tables that grow with traffic.
-const LARGE: [&str; 8] =
-    ["events", "deliveries", "attempts", "seen", "numbers", "unrouted", "unparsed", "idempotency_keys"];
+const LARGE: [&str; 9] = [
+    "events",
+    "journal",
+    "deliveries",
+    "attempts",
+    "seen",
+    "numbers",
+    "unrouted",
+    "unparsed",
+    "idempotency_keys",
+];
 
 /// Statements that are not held to that, with the reason.
-const EXCEPT: [(&str, &str); 3] = [
+const EXCEPT: [(&str, &str); 4] = [
+    ("FROM journal ORDER BY row LIMIT", "in the table's own order, as many rows as a step has"),
     ("FROM unparsed ORDER BY row LIMIT", "in the table's own order, as many rows as a step has"),
     ("FROM unrouted ORDER BY row LIMIT", "in the table's own order, as many rows as a step has"),
     (

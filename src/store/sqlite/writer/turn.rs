@@ -10,6 +10,7 @@ use crate::model::id::{Position, WebhookKey};
 use crate::model::time::Timestamp;
 use crate::store::Handover;
 use crate::store::queue::{Claimed, Lease};
+use crate::store::sqlite::journal::{Entry, Journal, Told};
 use crate::store::sqlite::leases::Leases;
 use crate::store::sqlite::routes::Route;
 use crate::store::sqlite::tail::Tail;
@@ -23,6 +24,7 @@ pub(in crate::store::sqlite) struct Memory {
     pub(in crate::store::sqlite) last_position: Position,
     pub(in crate::store::sqlite) tail: Tail,
     pub(in crate::store::sqlite) leases: Leases,
+    pub(super) journal: Journal,
     last_token: i64,
 }
 
@@ -35,6 +37,7 @@ impl Memory {
             last_position: last_position(sql)?,
             tail: Tail::read(sql)?,
             leases: Leases::read(sql)?,
+            journal: Journal::read(sql)?,
             last_token: opened << 40,
         })
     }
@@ -66,6 +69,9 @@ pub(super) struct Effects {
     counts: [i64; 4],
     unrouted: i64,
     pub(super) settled: Vec<DeliveryState>,
+    pub(super) told: Told,
+    /// The journal's last row with this commit.
+    pub(super) journaled: i64,
 }
 
 impl<'a> Turn<'a> {
@@ -142,6 +148,11 @@ impl<'a> Turn<'a> {
         self.effects.settled.push(state);
     }
 
+    /// The journal tells of it, with this commit.
+    pub(in crate::store::sqlite) fn tell(&mut self, now: Timestamp, entry: Entry) {
+        self.effects.told.add(now.ms(), entry);
+    }
+
     /// So many changes more (or fewer) wait unrouted.
     pub(in crate::store::sqlite) fn count_unrouted(&mut self, change: i64) {
         self.effects.unrouted += change;
@@ -161,6 +172,7 @@ impl Effects {
         self.due.extend(other.due);
         self.changed.extend(other.changed);
         self.settled.extend(other.settled);
+        self.told.append(&other.told);
         self.unrouted += other.unrouted;
         for (sum, change) in self.counts.iter_mut().zip(other.counts) {
             *sum += change;
