@@ -24,8 +24,10 @@ mod interrupt;
 mod leases;
 mod listing;
 mod numbers;
+mod observe;
 mod publish;
 mod queries;
+mod reconciliations;
 mod replays;
 mod retire;
 mod routes;
@@ -51,7 +53,7 @@ use space::Space;
 use writer::{Handle, State};
 
 use super::queue::{
-    Batch, Lease, Publication, Published, Queue, Receipt, Retention, Settled, Settlement, Waiting, Want,
+    Batch, Lease, Observation, Observed, Publication, Published, Queue, Receipt, Retention, Settled, Settlement, Waiting, Want,
 };
 use super::{Error, Handover, Reply};
 use crate::env::Faults;
@@ -246,6 +248,10 @@ impl Queue for Sqlite {
 
     fn publish(&self, publication: Publication) -> Reply<Published> {
         self.if_space(|store| store.write(move |turn| publish::publish(turn, &publication)))
+    }
+
+    fn observe(&self, observation: Observation) -> Reply<Option<Observed>> {
+        self.if_space(|store| store.write(move |turn| observe::observe(turn, &observation)))
     }
 
     fn claim(&self, wants: Vec<Want>, now: Timestamp) -> Reply<Vec<(WebhookKey, Option<Timestamp>)>> {
