@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
-use bellwether::api::{self, App, Limits, Setup, UrlRefusal};
+use bellwether::api::{self, App, Limits, Reading, Setup, UrlRefusal};
 use bellwether::env::{Clock, Entropy, Env, Fault, Faults, Point};
 use bellwether::model::time::Timestamp;
 use bellwether::secrets::Vault;
@@ -157,6 +157,7 @@ fn setup(store: &Arc<dyn Store>, vault: &Vault, env: &Env, registrations: &Arc<A
         metrics: Arc::new(|| Box::pin(async { "# EOF\n".to_owned() })),
         readiness: Arc::new(|| Box::pin(async { Err("starting".to_owned()) })),
         fill_limits: true,
+        reading: Reading::default(),
         limits: Limits::default(),
     }
 }

@@ -55,7 +55,14 @@ fn put_token(
              reconcile_at = coalesce(?3, reconcile_at) WHERE id = ?1",
         )?
         .execute((id.as_str(), sealed, set_at))?;
-    registered(changed, id)
+    registered(changed, id)?;
+    if sealed.is_none() {
+        // What failed with it fails no more.
+        turn.sql
+            .prepare_cached("UPDATE reconciliations SET failures = 0 WHERE business_account = ?1")?
+            .execute([id.as_str()])?;
+    }
+    Ok(())
 }
 
 fn ask(turn: &Turn<'_>, id: &BusinessAccountId, now: Timestamp) -> Result<(), Error> {
