@@ -125,10 +125,10 @@ async fn reconcile(
 }
 
 fn unregistered(error: store::Error) -> Problem {
-    match error.kind {
-        ErrorKind::NotFound => Problem::not_found("business account"),
-        _ => error.into(),
+    if error.kind == ErrorKind::NotFound {
+        return Problem::not_found("business account");
     }
+    error.into()
 }
 
 async fn status(app: &App, id: BusinessAccountId) -> Result<Reconciliation, Problem> {

@@ -9,6 +9,7 @@ mod description;
 mod native;
 mod outwards;
 mod publish;
+mod reconciliation;
 mod roles;
 
 use std::path::PathBuf;
