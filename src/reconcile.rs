@@ -209,7 +209,9 @@ impl Work {
                 },
                 Err(failure) => Err(failure),
             };
-            self.means.metrics.reconciled(result.as_ref().err().map(|failure| failure.trouble), began.elapsed());
+            self.means
+                .metrics
+                .reconciled(result.as_ref().err().map(|failure| failure.trouble), began.elapsed());
             self.note(&due, result, hold).await
         };
         match kept.await {
@@ -271,7 +273,9 @@ impl Work {
                 self.means.metrics.recovered(*events);
                 tracing::info!(business_account = %id, numbers, learned, events, "the Graph API told what was missed");
             }
-            Ok(gain) => tracing::debug!(business_account = %id, numbers = gain.numbers, "read from the Graph API"),
+            Ok(gain) => {
+                tracing::debug!(business_account = %id, numbers = gain.numbers, "read from the Graph API");
+            }
             Err(Failure { trouble, codes, note }) => {
                 let (code, subcode) = codes;
                 let (what, note) = (trouble.what(), note.as_deref());

@@ -40,7 +40,8 @@ fn access_token(from: &mut Reader) -> Option<SecretString> {
 /// What is wrong is told without the text: it might hold a password.
 fn base_url(text: &str) -> Result<String, Wrong> {
     let wrong = |reason: &str| {
-        let hint = "leave it out, or write the beginning of the URLs, as https://graph.facebook.com".to_owned();
+        let hint =
+            "leave it out, or write the beginning of the URLs, as https://graph.facebook.com".to_owned();
         Err(Wrong::new(reason, Some(hint)))
     };
     let Ok(url) = Url::parse(text) else { return wrong("is no URL") };

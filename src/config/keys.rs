@@ -231,12 +231,7 @@ pub const KEYS: &[Key] = &[
         Is("21600"),
         "How long after one reading of a business account's numbers the next one comes, in seconds; up to a tenth is added by chance.",
     ),
-    key(
-        "graph.max_in_flight",
-        Number(1, 64),
-        Is("2"),
-        "Business accounts whose numbers are read at once.",
-    ),
+    key("graph.max_in_flight", Number(1, 64), Is("2"), "Business accounts whose numbers are read at once."),
     key(
         "graph.page_timeout_ms",
         Number(100, 60_000),

@@ -110,8 +110,12 @@ impl Trouble {
                 "look at the name resolution, the firewall, graph.base_url and graph.allow_networks; it is tried again by itself"
             }
             Self::Failing => "nothing, unless it lasts: it is tried again by itself",
-            Self::Unreadable => "look whether graph.base_url leads to the Graph API; it is tried again by itself",
-            Self::Endless => "look whether graph.base_url leads to the Graph API; up to 10,000 numbers are read",
+            Self::Unreadable => {
+                "look whether graph.base_url leads to the Graph API; it is tried again by itself"
+            }
+            Self::Endless => {
+                "look whether graph.base_url leads to the Graph API; up to 10,000 numbers are read"
+            }
         }
     }
 

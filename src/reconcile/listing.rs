@@ -74,8 +74,7 @@ pub(super) async fn read(
         Ok(listed) => listed,
         Err(_) => Err(Failure::noted(Trouble::Endless, "it was not read to its end within 5 minutes")),
     };
-    let listing =
-        listed.map(|(numbers, nameless)| Listing { at, numbers: graph::once(numbers), nameless });
+    let listing = listed.map(|(numbers, nameless)| Listing { at, numbers: graph::once(numbers), nameless });
     (listing, hold)
 }
 
@@ -105,7 +104,10 @@ async fn pages(
                 return Err(Failure::noted(Trouble::Endless, "its pages go round in a circle"));
             }
             Next::After(_) if hold.longest().is_some() => {
-                return Err(Failure::noted(Trouble::Throttled, "little of what Meta allows is left, and there are more pages"));
+                return Err(Failure::noted(
+                    Trouble::Throttled,
+                    "little of what Meta allows is left, and there are more pages",
+                ));
             }
             Next::After(cursor) => cursors.push(cursor),
         }
@@ -122,16 +124,31 @@ fn page(means: &Means, due: &Due, answer: &Answer, hold: &mut Hold) -> Result<Pa
     hold.alone = hold.alone.max(asked_for(business));
     hold.shared = hold.shared.max(asked_for(app));
     let read = graph::read(answer.status, &answer.body);
-    if let Err(Failure { trouble: Trouble::Throttled, codes, .. }) = &read {
+    if let Err(failure) = &read {
         let now = means.env.clock.wall();
         let said = told(&answer.headers, &RETRY_AFTER).and_then(|text| asked_wait(text, now));
         let said = said.map(|said| said.min(LONGEST_HOLD));
-        let wanted = said.max(business.regain).max(app.regain);
-        let wanted = Some(wanted.unwrap_or_else(|| untold_hold(due.failures.saturating_add(1))));
-        // These are counted by business account, all others by app or by token.
-        let alone = matches!(codes, (Some(80_000..=80_014), _));
-        let concerned = if alone { &mut hold.alone } else { &mut hold.shared };
-        *concerned = (*concerned).max(wanted);
+        match failure.trouble {
+            Trouble::Throttled => {
+                let wanted = said.max(business.regain).max(app.regain);
+                let wanted = wanted.unwrap_or_else(|| untold_hold(due.failures.saturating_add(1)));
+                // These are counted by business account, all others by app or by token.
+                let alone = matches!(failure.codes, (Some(80_000..=80_014), _));
+                let concerned = if alone { &mut hold.alone } else { &mut hold.shared };
+                *concerned = (*concerned).max(Some(wanted));
+            }
+            // No limit, but a wish all the same.
+            Trouble::Failing => hold.alone = hold.alone.max(said),
+            Trouble::TokenExpired
+            | Trouble::TokenInvalid
+            | Trouble::TokenSealed
+            | Trouble::Permission
+            | Trouble::NotFound
+            | Trouble::Rejected
+            | Trouble::Unreachable
+            | Trouble::Unreadable
+            | Trouble::Endless => {}
+        }
     }
     read
 }

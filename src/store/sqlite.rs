@@ -53,7 +53,8 @@ use space::Space;
 use writer::{Handle, State};
 
 use super::queue::{
-    Batch, Lease, Observation, Observed, Publication, Published, Queue, Receipt, Retention, Settled, Settlement, Waiting, Want,
+    Batch, Lease, Observation, Observed, Publication, Published, Queue, Receipt, Retention, Settled,
+    Settlement, Waiting, Want,
 };
 use super::{Error, Handover, Reply};
 use crate::env::Faults;

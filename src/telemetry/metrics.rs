@@ -201,7 +201,8 @@ impl Metrics {
         let settled = ("deliveries_settled", "Deliveries that ended", "state");
         let deliveries = ("deliveries", "Deliveries in the store", "state");
         let depths = ("queue_depth", "What waits in memory", "queue");
-        let readings = ("reconciliations", "Readings of business accounts' numbers from the Graph API", "result");
+        let readings =
+            ("reconciliations", "Readings of business accounts' numbers from the Graph API", "result");
         let readings: [Counter; 12] = family(r, readings, READINGS);
         let [reconciled, unread @ ..] = readings;
         let no_space = ("store_no_space", "Whether nothing new is stored, and why: 0 or 1", "reason");

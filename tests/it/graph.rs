@@ -110,9 +110,7 @@ impl Stage {
         let page = self.world.get(&format!("/v1/accounts/{ACCOUNT}/events?limit=500")).await;
         let mut told = Vec::new();
         for item in page["items"].as_array().unwrap() {
-            let id = item["eventId"].as_str().unwrap();
-            let event = self.world.get(&format!("/v1/accounts/{ACCOUNT}/events/{id}")).await;
-            let details = &event["event"]["eventDetails"];
+            let details = &item["body"]["eventDetails"];
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let meta = &details["meta"];
             told.push((

@@ -9,10 +9,7 @@ use crate::model::number::Subject;
 use crate::model::reading::NumberReading;
 use crate::store::queue::{Observation, Observed};
 
-pub(super) fn observe(
-    turn: &mut Turn<'_>,
-    observation: &Observation,
-) -> rusqlite::Result<Option<Observed>> {
+pub(super) fn observe(turn: &mut Turn<'_>, observation: &Observation) -> rusqlite::Result<Option<Observed>> {
     let reading = &observation.reading;
     let route = find_route(turn, reading.business_account.as_str())?;
     let Some(route) = route.filter(|route| route.configured) else { return Ok(None) };

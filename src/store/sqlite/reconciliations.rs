@@ -82,9 +82,8 @@ fn reconciliation(sql: &Connection, id: &BusinessAccountId) -> Result<Option<Rec
                 r.failed_at, r.trouble, r.code, r.subcode, r.note \
          FROM business_accounts b LEFT JOIN reconciliations r ON r.business_account = b.id WHERE b.id = ?1",
     )?;
-    let at = |row: &Row<'_>, column: usize| {
-        row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_ms))
-    };
+    let at =
+        |row: &Row<'_>, column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_ms));
     let read = |row: &Row<'_>| {
         let succeeded_at = at(row, 4)?;
         let gain = |succeeded_at| Ok::<_, rusqlite::Error>((succeeded_at, gain(row, 5)?));

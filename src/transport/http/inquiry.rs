@@ -49,11 +49,13 @@ async fn whole(response: Response<Incoming>, most_bytes: usize) -> Result<Answer
     let (head, mut body) = response.into_parts();
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|_| lost(OutcomeClass::Reset, "the connection ended within the answer"))?;
+        let frame = frame.map_err(|_| lost(OutcomeClass::Reset, "the connection ended within the answer"))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > most_bytes {
-            return Err(lost(OutcomeClass::Protocol, &format!("the answer is longer than {most_bytes} bytes")));
+            return Err(lost(
+                OutcomeClass::Protocol,
+                &format!("the answer is longer than {most_bytes} bytes"),
+            ));
         }
         bytes.extend_from_slice(&data);
     }

@@ -59,9 +59,12 @@ async fn a_reading_that_can_not_be_is_refused_with_what_is_missing() {
     let refused = house.post(&path("reconcile"), Value::Null).await;
     assert_eq!(refused.refusal(), (409, &json!("conflict")));
     assert!(refused.json["hint"].as_str().unwrap().contains("graph.access_token"), "{}", refused.text);
-    for (method, what) in
-        [("GET", "reconciliation"), ("POST", "reconcile"), ("PUT", "access-token"), ("DELETE", "access-token")]
-    {
+    for (method, what) in [
+        ("GET", "reconciliation"),
+        ("POST", "reconcile"),
+        ("PUT", "access-token"),
+        ("DELETE", "access-token"),
+    ] {
         let unknown = format!("/v1/business-accounts/77/{what}");
         let refused = house.send(method, &unknown, Some(super::OPERATOR), r#"{"accessToken":"a"}"#).await;
         assert_eq!(refused.refusal(), (404, &json!("not_found")), "{method} {what}");

@@ -20,7 +20,10 @@ fn a_business_account_is_read_to_its_last_page_as_soon_as_it_is_registered() {
         stage.graph.lists(WABA, 230, "TIER_2K");
         stage.registers(WABA).await;
         let gain = stage.succeeds().await;
-        assert_eq!((&gain["numbers"], &gain["learned"], &gain["nameless"]), (&json!(230), &json!(230), &json!(0)));
+        assert_eq!(
+            (&gain["numbers"], &gain["learned"], &gain["nameless"]),
+            (&json!(230), &json!(230), &json!(0))
+        );
         let asked = stage.graph.with(|meta| meta.asked.clone());
         assert_eq!(asked.len(), 3, "a hundred at a time: {asked:?}");
         for (_, path, token) in asked {
@@ -91,7 +94,11 @@ fn lies() -> Vec<(&'static str, Script, &'static str)> {
         ("huge", says(200, &format!("{{\"data\":[],\"pad\":\"{}\"}}", "x".repeat(700_000))), "unreachable"),
         ("deep", says(200, &format!("{{\"data\":{}", "[".repeat(100_000))), "unreadable"),
         ("an error page", says(500, html), "upstream_failed"),
-        ("a redirect", Script::Says(302, vec![("location", "http://10.0.0.1/".into())], Vec::new()), "rejected"),
+        (
+            "a redirect",
+            Script::Says(302, vec![("location", "http://10.0.0.1/".into())], Vec::new()),
+            "rejected",
+        ),
         ("a cut connection", Script::Breaks(7), "unreachable"),
         ("no HTTP", Script::Mutters, "unreachable"),
         ("a temporary error", error(400, 2, 0, "Service temporarily unavailable"), "upstream_failed"),
@@ -111,7 +118,11 @@ fn a_reading_that_is_not_whole_changes_nothing_and_says_what_is_wrong() {
             let failure = stage.fails(at + 1).await;
             assert_eq!(failure["code"], *code, "{what}: {failure}");
             assert!(failure["hint"].as_str().unwrap().len() > 10, "{what}: {failure}");
-            assert_eq!(stage.events().await.len(), 0, "{what}: the first page was whole, the reading was not");
+            assert_eq!(
+                stage.events().await.len(),
+                0,
+                "{what}: the first page was whole, the reading was not"
+            );
             if let Some((_, next, _)) = lies.get(usize::try_from(at).unwrap() + 1) {
                 stage.graph.plays([Script::Plain, next.clone()]);
                 stage.reads().await;
@@ -176,13 +187,15 @@ fn a_number_that_is_listed_twice_is_learned_once_and_one_without_a_number_is_lef
             nameless["display_phone_number"] = Value::Null;
             let mut odd = number(3, "TIER_2K");
             odd["quality_rating"] = json!({"score": 7});
-            meta.numbers.insert(WABA.to_owned(), vec![moved.clone(), number(1, "TIER_2K"), moved, nameless, odd]);
+            meta.numbers
+                .insert(WABA.to_owned(), vec![moved.clone(), number(1, "TIER_2K"), moved, nameless, odd]);
         });
         stage.registers(WABA).await;
         let gain = stage.succeeds().await;
         assert_eq!((&gain["numbers"], &gain["nameless"]), (&json!(2), &json!(1)), "{gain}");
         let told = stage.events().await;
-        let limits: Vec<_> = told.iter().map(|(_, shown, _, limit)| (shown.as_str(), limit.clone())).collect();
+        let limits: Vec<_> =
+            told.iter().map(|(_, shown, _, limit)| (shown.as_str(), limit.clone())).collect();
         assert_eq!(limits, [("15550000001", json!("TIER_2K")), ("15550000003", json!("TIER_2K"))]);
     });
 }
@@ -259,7 +272,10 @@ fn a_token_of_its_own_counts_before_the_one_for_all_and_is_never_shown_again() {
         stage.succeeds().await;
         assert_eq!(stage.graph.with(|meta| meta.asked.last().unwrap().2.clone()), OWN);
         let standing = stage.standing().await;
-        assert!(standing["accessTokenSetAt"].is_string() && !standing.to_string().contains("canary"), "{standing}");
+        assert!(
+            standing["accessTokenSetAt"].is_string() && !standing.to_string().contains("canary"),
+            "{standing}"
+        );
         assert_eq!(stage.call("DELETE", &path, Value::Null).await.0, StatusCode::NO_CONTENT);
         stage.reads().await;
         let asked = stage.graph.count();

@@ -107,10 +107,7 @@ impl Default for Terms {
 struct Nowhere;
 
 impl Inquirer for Nowhere {
-    fn inquire(
-        &self,
-        _: Inquiry,
-    ) -> Pin<Box<dyn Future<Output = Result<Answer, Unanswered>> + Send + '_>> {
+    fn inquire(&self, _: Inquiry) -> Pin<Box<dyn Future<Output = Result<Answer, Unanswered>> + Send + '_>> {
         let note = "the name has no address".to_owned();
         Box::pin(std::future::ready(Err(Unanswered { class: OutcomeClass::Dns, note })))
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use bellwether::model::id::BusinessAccountId;
+use bellwether::model::account::{Account, BusinessAccount};
+use bellwether::model::id::{AccountId, BusinessAccountId};
 use bellwether::model::reconciliation::{Failure, Gain, Trouble};
 use bellwether::model::time::Timestamp;
 use bellwether::policy::reconciliation::horizon;
@@ -70,7 +71,8 @@ async fn what_a_clock_that_was_ahead_put_off_for_years_is_due_now() {
 #[tokio::test(start_paused = true)]
 async fn failures_are_counted_until_a_reading_comes_about_and_the_last_stays_visible() {
     let bench = Bench::with_webhook().await;
-    let failure = Failure { trouble: Trouble::NotFound, codes: (Some(100), Some(33)), note: Some("so".into()) };
+    let failure =
+        Failure { trouble: Trouble::NotFound, codes: (Some(100), Some(33)), note: Some("so".into()) };
     for failures in 1..=3 {
         let due = bench.due(true, at(0)).await;
         assert_eq!(due[0].failures, failures - 1);
@@ -127,4 +129,22 @@ async fn a_business_account_that_is_unregistered_takes_its_token_and_its_story_a
     ] {
         assert_eq!(refused.unwrap_err().kind, ErrorKind::NotFound);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_business_account_that_is_moved_is_due_at_once_and_one_that_stays_is_not() {
+    let bench = Bench::with_webhook().await;
+    let registered = bench.store.business_account(waba()).await.unwrap().unwrap();
+    bench.notes(&bench.due(true, at(0)).await[0], Ok(Gain::default()), at(9_000)).await;
+    bench.store.put_business_account(registered.clone()).await.unwrap();
+    assert!(bench.due(true, at(0)).await.is_empty());
+    let other = Account {
+        id: AccountId::new(uuid::Uuid::from_u128(0xbeef)),
+        name: "Other".into(),
+        chat_apps: true,
+        created_at: at(0),
+    };
+    bench.store.put_account(other.clone()).await.unwrap();
+    bench.store.put_business_account(BusinessAccount { account: other.id, ..registered }).await.unwrap();
+    assert_eq!(bench.due(true, at(0)).await.len(), 1, "of the new account nothing is known yet");
 }

@@ -219,7 +219,7 @@ impl Meta {
                 return Err((401, 190, 463, message.to_owned()));
             }
             Some(Standing::WithoutPermission) => {
-                let message = "(#200) You do not have the necessary permissions";
+                let message = "(200) You do not have the necessary permissions";
                 return Err((403, 200, 0, message.to_owned()));
             }
             Some(Standing::Good) => {}
@@ -241,7 +241,8 @@ impl Meta {
         let until = numbers.len().min(from + size);
         let shown = |number: &Value| {
             let told = number.as_object().unwrap().iter();
-            let told = told.filter(|(name, _)| *name == "id" || fields.split(',').any(|field| field == *name));
+            let told =
+                told.filter(|(name, _)| *name == "id" || fields.split(',').any(|field| field == *name));
             Value::Object(told.map(|(name, value)| (name.clone(), value.clone())).collect())
         };
         let data: Vec<_> = numbers[from..until].iter().map(shown).collect();
@@ -282,8 +283,10 @@ impl Inquirer for Graph {
                     return Err(Unanswered { class: OutcomeClass::Reset, note });
                 }
             };
-            let headers: HeaderMap =
-                headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+            let headers: HeaderMap = headers
+                .into_iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect();
             Ok(Answer { status, headers, body })
         })
     }
