@@ -29,6 +29,9 @@ const PER_PAGE: usize = 100;
 const MOST_PAGES: usize = 100;
 const PAGE_BYTES: usize = 512 * 1024;
 
+/// Numbers of a listing, however few pages they come on.
+const MOST_NUMBERS: usize = PER_PAGE * MOST_PAGES;
+
 /// For a whole listing.
 const LISTING_TIMEOUT: Duration = Duration::from_mins(5);
 
@@ -98,6 +101,9 @@ async fn pages(
         let page = page(means, due, &answer, hold)?;
         numbers.extend(page.numbers);
         nameless += page.nameless;
+        if numbers.len() > MOST_NUMBERS {
+            return Err(Failure::noted(Trouble::Endless, format!("it has more than {MOST_NUMBERS} numbers")));
+        }
         match page.next {
             Next::End => return Ok((numbers, nameless)),
             Next::After(cursor) if cursors.contains(&cursor) => {

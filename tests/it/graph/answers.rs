@@ -173,6 +173,12 @@ fn a_listing_without_an_end_is_given_up() {
         let failure = stage.fails(2).await;
         assert_eq!((&failure["code"], stage.graph.count()), (&json!("endless"), 103));
         assert!(failure["detail"].as_str().unwrap().contains("circle"), "{failure}");
+        let many: Vec<_> = (0..10_001).map(|n| json!({"display_phone_number": n.to_string()})).collect();
+        let body = json!({"data": many}).to_string().into_bytes();
+        assert!(body.len() < 512 * 1024, "all on one page");
+        stage.graph.plays([Script::Says(200, Vec::new(), body)]);
+        stage.reads().await;
+        assert_eq!(stage.fails(3).await["code"], "endless");
         assert_eq!(stage.events().await.len(), 0);
     });
 }
