@@ -49,7 +49,7 @@ fn a_limit_that_is_reached_is_waited_out_also_by_who_asks_for_a_reading() {
                 let (status, answer) = stage.reads().await;
                 assert_eq!(status, StatusCode::ACCEPTED);
                 assert_eq!(answer["nextAt"], answer["throttledUntil"], "asking sooner is in vain");
-                stage.world.advance(MINUTE * minutes - MINUTE).await;
+                stage.world.advance(MINUTE * (minutes - 1)).await;
                 assert_eq!(stage.graph.count(), 1, "{script:?}");
                 stage.world.advance(MINUTE * 2 + MINUTE * minutes / 10).await;
                 assert_eq!(stage.graph.count(), 2, "{script:?}");

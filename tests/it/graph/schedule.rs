@@ -71,7 +71,7 @@ fn only_so_many_are_read_at_once_and_all_are_read() {
                 stage.graph.lists(id, 1, "TIER_2K");
                 stage.registers(id).await;
             }
-            stage.world.advance(Duration::from_secs(60)).await;
+            stage.world.advance(Duration::from_mins(1)).await;
             assert_eq!(stage.graph.with(|meta| meta.asking.1), 3);
             assert!(ids.iter().all(|id| stage.graph.count_of(id) == 1));
             stage.world.advance(HOUR * 7).await;
