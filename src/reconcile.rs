@@ -205,17 +205,18 @@ impl Work {
                 Ok(listing) => match self.observe(&due.business_account, listing).await? {
                     Some(gain) => Ok(gain),
                     // It is registered no more: there is nothing to keep it at.
-                    None => return Ok(()),
+                    None => return Ok(false),
                 },
                 Err(failure) => Err(failure),
             };
             self.means
                 .metrics
                 .reconciled(result.as_ref().err().map(|failure| failure.trouble), began.elapsed());
-            self.note(&due, result, hold).await
+            self.note(&due, result, hold).await.map(|()| true)
         };
         match kept.await {
-            Ok(()) => Ended::Kept(hold.shared.filter(|_| due.token.is_none())),
+            Ok(false) => Ended::Unkept,
+            Ok(true) => Ended::Kept(hold.shared.filter(|_| due.token.is_none())),
             Err(error) => {
                 let error: Error = error;
                 tracing::warn!(%error, "what was read from the Graph API could not be kept; reading it again later");
