@@ -172,7 +172,9 @@ impl Graph {
             };
             let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
             for (name, value) in &headers {
-                [name, ": ", value, "\r\n"].into_iter().for_each(|part| head.push_str(part));
+                for part in [name, ": ", value, "\r\n"] {
+                    head.push_str(part);
+                }
             }
             head.push_str("\r\n");
             if stream.write_all(head.as_bytes()).await.is_err() || stream.write_all(&body).await.is_err() {
