@@ -25,6 +25,7 @@ mod operator;
 mod ops;
 mod paging;
 mod publish;
+mod reconciliation;
 mod replays;
 mod secret;
 mod stream;
@@ -106,7 +107,7 @@ pub struct Setup {
     /// The operator's key from the configuration, if any.
     pub operator_key: Option<SecretString>,
     /// Called when something is left to do after the answer: changes wait for what
-    /// was registered, a bulk replay runs, deliveries of a deleted webhook are to be
+    /// was registered, a reading of the Graph API is due, a bulk replay runs, deliveries of a deleted webhook are to be
     /// canceled.
     pub errand: Arc<dyn Fn() + Send + Sync>,
     /// The metrics' text, for `GET /metrics`.
@@ -117,8 +118,19 @@ pub struct Setup {
     pub stopping: Hook<()>,
     /// Whether a published event's limits are filled in (contract.md 5.1).
     pub fill_limits: bool,
+    /// How the Graph API is asked, as far as callers are told.
+    pub reading: Reading,
     /// How much of a body is read.
     pub limits: Limits,
+}
+
+/// How the Graph API is asked, as far as callers are told.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reading {
+    /// Whether there is a token for business accounts without one of their own.
+    pub token_for_all: bool,
+    /// Whether nothing is asked for the time being.
+    pub paused: bool,
 }
 
 /// The API's state, shared by all requests.
@@ -178,7 +190,7 @@ pub fn router(app: App, intake: Router<App>) -> Router {
 
 fn native() -> openapi::Routes {
     let routes = accounts::register(openapi::Routes::default());
-    let routes = keys::register(business_accounts::register(routes));
+    let routes = keys::register(reconciliation::register(business_accounts::register(routes)));
     let routes = deliveries::register(events::register(publish::register(stream::register(routes))));
     let routes = undelivered::register(webhooks::register(replays::register(routes)));
     let routes = secret::register(routes);

@@ -6,6 +6,7 @@
 mod exposed;
 mod failpoint;
 mod found;
+mod graph;
 mod key_file;
 mod keys;
 mod problem;
@@ -49,6 +50,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// What is done to events.
     pub events: Events,
+    /// How the Graph API is asked.
+    pub graph: Graph,
     /// How long things are kept.
     pub retention: Retention,
     /// The key that secrets are sealed with.
@@ -144,6 +147,27 @@ pub struct Delivery {
 pub struct Events {
     /// Whether limits that Meta leaves out are filled in.
     pub fill_limits: bool,
+    /// Whether a rating that was read becomes an event.
+    pub flag_from_rating: bool,
+}
+
+/// How the Graph API is asked.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    /// For business accounts without one of their own.
+    pub access_token: Option<SecretString>,
+    /// Where it is: no slash at the end.
+    pub base_url: String,
+    /// Which version.
+    pub version: String,
+    /// Networks that are allowed although not public.
+    pub allow_networks: Vec<IpNet>,
+    /// From one reading to the next.
+    pub reconcile_every: Duration,
+    /// Readings at once.
+    pub max_in_flight: usize,
+    /// For one page.
+    pub page_timeout: Duration,
 }
 
 /// How long things are kept.
@@ -233,7 +257,11 @@ impl Config {
         let operator = Operator { key: from.secret("operator.key") };
         let meta = Meta { apps: apps(from) };
         let delivery = delivery(from);
-        let events = Events { fill_limits: from.switch("events.fill_limits") };
+        let events = Events {
+            fill_limits: from.switch("events.fill_limits"),
+            flag_from_rating: from.switch("events.flag_from_rating"),
+        };
+        let graph = graph::graph(from);
         let days = from.number("retention.events_days");
         let journal = Duration::from_hours(from.number("retention.journal_hours"));
         let retention = Retention { events: Duration::from_hours(24 * days), journal };
@@ -247,6 +275,7 @@ impl Config {
             meta,
             delivery,
             events,
+            graph: graph?,
             retention,
             secrets: secrets?,
             log: Log { level: level?, format: format? },

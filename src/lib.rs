@@ -21,6 +21,7 @@ pub mod transport;
 // The service.
 pub mod dispatch;
 pub mod intake;
+pub mod reconcile;
 pub mod server;
 
 pub mod api;

@@ -8,5 +8,7 @@ pub mod delivery;
 pub mod event;
 pub mod id;
 pub mod number;
+pub mod reading;
+pub mod reconciliation;
 pub mod time;
 pub mod webhook;

@@ -21,10 +21,11 @@ use crate::dispatch::{self, Dispatcher, Means};
 use crate::env::Env;
 use crate::intake::{App, Intake};
 use crate::policy::address::Rules;
+use crate::reconcile::{self, Reconciler};
 use crate::secrets::Vault;
 use crate::store::{Handover, Store};
 use crate::telemetry::{Depths, Metrics};
-use crate::transport::Transport;
+use crate::transport::{Inquirer, Transport};
 use janitor::Janitor;
 use lateness::{Late, Lateness};
 
@@ -53,6 +54,8 @@ pub struct Settings {
     pub late_after: Option<Duration>,
     /// How deliveries are attempted.
     pub dispatch: dispatch::Options,
+    /// How the Graph API is asked.
+    pub reconcile: reconcile::Options,
 }
 
 /// What a node is made of.
@@ -66,6 +69,8 @@ pub struct Parts {
     pub handover: Arc<Handover>,
     /// The way out.
     pub transport: Arc<dyn Transport>,
+    /// The way out to the Graph API.
+    pub inquirer: Arc<dyn Inquirer>,
     /// Seals secrets.
     pub vault: Vault,
     /// Counts.
@@ -83,12 +88,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts the dispatcher and the janitor on the current runtime. Serving
+    /// Starts the dispatcher, the janitor and the reconciler on the current runtime. Serving
     /// [`Node::router`] is up to the caller.
     pub fn start(settings: &Settings, parts: &Parts) -> Self {
         let (phase, watched) = watch::channel(Phase::Running);
         let Parts { env, store, metrics, .. } = parts;
         let errand = Arc::new(Notify::new());
+        let to_read = Arc::new(Notify::new());
         let intake = Arc::new(Intake::new(
             settings.apps.clone(),
             Arc::clone(store),
@@ -119,6 +125,7 @@ impl Node {
         // Without its dispatcher the handover stays closed, so all stays due.
         if !settings.paused {
             tasks.spawn(dispatcher.run(watched.clone()));
+            tasks.spawn(while_running(reconciler(settings, parts, &to_read).run(), watched.clone()));
         }
         tasks.spawn(janitor.run(watched.clone()));
         let (found, late) = watch::channel(Late::default());
@@ -128,7 +135,11 @@ impl Node {
             tasks.spawn(lateness.run(watched.clone()));
         }
         let readiness = readiness(settings, parts, watched.clone(), late);
-        let setup = setup(settings, parts, (in_flight, readiness), errand, watched);
+        let errands = move || {
+            errand.notify_one();
+            to_read.notify_one();
+        };
+        let setup = setup(settings, parts, (in_flight, readiness), Arc::new(errands), watched);
         let ingest = Ingest { intake, body_timeout: settings.body_timeout, metrics: metrics.clone() };
         let router = api::router(api::App::new(setup), ingest::router(ingest));
         Self { router, phase, tasks }
@@ -158,11 +169,38 @@ impl Node {
     }
 }
 
+fn reconciler(settings: &Settings, parts: &Parts, wake: &Arc<Notify>) -> Reconciler {
+    let means = reconcile::Means {
+        store: Arc::clone(&parts.store),
+        inquirer: Arc::clone(&parts.inquirer),
+        vault: parts.vault.clone(),
+        env: parts.env.clone(),
+        metrics: parts.metrics.clone(),
+    };
+    Reconciler::new(means, settings.reconcile.clone(), Arc::clone(wake))
+}
+
+/// Does `work` until the node is to end; then it is dropped where it stands.
+async fn while_running(work: impl Future<Output = ()>, mut phase: watch::Receiver<Phase>) {
+    let ending = async {
+        while *phase.borrow_and_update() == Phase::Running {
+            if phase.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = ending => {}
+        () = work => {}
+    }
+}
+
 fn setup(
     settings: &Settings,
     parts: &Parts,
     (in_flight, readiness): (watch::Receiver<usize>, api::Hook<Result<String, String>>),
-    errand: Arc<Notify>,
+    errand: Arc<dyn Fn() + Send + Sync>,
     phase: watch::Receiver<Phase>,
 ) -> api::Setup {
     let rules = Arc::clone(&settings.rules);
@@ -179,7 +217,7 @@ fn setup(
             Err(refusal) => Err(UrlRefusal::Forbidden(refusal.to_string())),
         }),
         operator_key: settings.operator_key.clone(),
-        errand: Arc::new(move || errand.notify_one()),
+        errand,
         metrics: Arc::new(move || {
             let (store, metrics, now) = (Arc::clone(&store), metrics.clone(), env.clock.now());
             let dispatch = handover.depth().0;
@@ -196,6 +234,10 @@ fn setup(
             Box::pin(async move { drop(phase.wait_for(|phase| *phase != Phase::Running).await) })
         }),
         fill_limits: settings.fill_limits,
+        reading: api::Reading {
+            token_for_all: settings.reconcile.token_for_all.is_some(),
+            paused: settings.paused,
+        },
         limits: api::Limits { body_deadline: settings.body_timeout, ..api::Limits::default() },
     }
 }

@@ -1,4 +1,6 @@
-//! Upstream bytes to changes. Pure, and without failure: whatever arrives with
-//! a valid signature comes out as something that can be kept.
+//! Upstream bytes to changes and readings. Pure, and without failure: whatever
+//! arrives with a valid signature comes out as something that can be kept, and of
+//! an answer that was asked for, what is wrong with it comes out.
 
+pub mod graph;
 pub mod meta;

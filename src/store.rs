@@ -1,9 +1,9 @@
 //! What is kept: the port between the service and its store.
 //!
-//! Two traits. [`Queue`] is the data plane: every call is one transaction,
+//! Three traits. [`Queue`] is the data plane: every call is one transaction,
 //! `Ok` means durable, and after an `Err` the call may be repeated. [`Catalog`]
 //! is the control plane: accounts, webhooks, keys, and the queries behind the
-//! API. The service knows nothing else of a store, and all it holds in memory
+//! API. [`Reconciliations`] says whom to ask what is true, and when. The service knows nothing else of a store, and all it holds in memory
 //! can be rebuilt from one.
 //!
 //! What an accepted event owes goes straight from the commit to the dispatcher
@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod handover;
 pub mod journal;
 pub mod queue;
+pub mod reconciliations;
 pub mod sqlite;
 
 use std::future::Future;
@@ -21,10 +22,11 @@ use std::pin::Pin;
 pub use catalog::Catalog;
 pub use handover::Handover;
 pub use queue::Queue;
+pub use reconciliations::Reconciliations;
 
-/// A store: both planes.
-pub trait Store: Queue + Catalog {}
-impl<T: Queue + Catalog> Store for T {}
+/// A store: both planes, and what is kept of asking the source of truth.
+pub trait Store: Queue + Catalog + Reconciliations {}
+impl<T: Queue + Catalog + Reconciliations> Store for T {}
 
 /// A pending answer of the store.
 pub type Reply<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;

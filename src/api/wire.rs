@@ -8,6 +8,7 @@ pub(super) mod compat;
 mod deliveries;
 mod events;
 mod operator;
+mod reconciliation;
 mod replays;
 mod stream;
 mod undelivered;
@@ -22,6 +23,7 @@ pub(super) use accounts::{
 pub(super) use deliveries::{Attempt, DeliveriesQuery, Delivery, DeliveryDetail, DeliveryStatus};
 pub(super) use events::{Event, EventDetail, EventRef, EventsQuery, Publish};
 pub(super) use operator::{Unparsed, Unrouted};
+pub(super) use reconciliation::{PutAccessToken, ReadingState, Reconciliation, TokenOwner};
 pub(super) use replays::{Counted, NewReplay, Replay, ReplayAnswer};
 pub(super) use stream::{StreamData, StreamQuery};
 pub(super) use undelivered::Undelivered;

@@ -59,6 +59,15 @@ fn every_key_is_read_from_the_file() {
         max_loaded = 9
         [events]
         fill_limits = false
+        flag_from_rating = false
+        [graph]
+        access_token = "EAAJ"
+        base_url = "https://gateway.example.com/meta/"
+        version = "v25.0"
+        allow_networks = ["10.3.0.0/16"]
+        reconcile_every_s = 60
+        max_in_flight = 5
+        page_timeout_ms = 300
         [retention]
         events_days = 1
         [secrets]
@@ -84,7 +93,13 @@ fn every_key_is_read_from_the_file() {
     let servers: Vec<_> = config.delivery.dns_servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["9.9.9.9:53", "127.0.0.1:5353", "[::1]:53", "[::1]:5353"]);
     assert_eq!(config.delivery.ca_file.as_deref(), Some(Path::new("ca.pem")));
-    assert!(config.delivery.paused);
+    assert!(config.delivery.paused && !config.events.flag_from_rating);
+    let graph = &config.graph;
+    assert_eq!(graph.access_token.as_ref().unwrap().expose_secret(), "EAAJ");
+    assert_eq!((&*graph.base_url, &*graph.version), ("https://gateway.example.com/meta", "v25.0"));
+    assert_eq!(graph.allow_networks, ["10.3.0.0/16".parse().unwrap()]);
+    assert_eq!((graph.max_in_flight, graph.page_timeout), (5, Duration::from_millis(300)));
+    assert_eq!(graph.reconcile_every, Duration::from_mins(1));
     assert_eq!(config.secrets.key_file, Path::new("elsewhere.key"));
     assert_eq!((config.log.level, config.log.format), (LevelFilter::OFF, Format::Json));
 }

@@ -17,6 +17,7 @@ use crate::env::Env;
 use crate::intake::App;
 use crate::policy::address::Rules;
 use crate::policy::signature::MetaKey;
+use crate::reconcile;
 use crate::secrets::Vault;
 use crate::server;
 use crate::store::sqlite::{self, Mode, Options, Sqlite};
@@ -124,7 +125,8 @@ impl Process {
         recognise_key(&store, &vault, &env).await?;
         let shares = Shares::of(config);
         let settings = settings(config, shares, listener.local_addr()?);
-        let transport = transport(config, &settings, &env)?;
+        let transport = transport(config, Arc::clone(&settings.rules), &env)?;
+        let inquirer = transport_to_graph(config, &settings, &env)?;
         let depth = store.clone();
         let ends = Ends { failed: store.failed(), damaged: store.damaged() };
         let parts = Parts {
@@ -132,6 +134,7 @@ impl Process {
             store: Arc::new(store),
             handover,
             transport: Arc::new(transport),
+            inquirer: Arc::new(inquirer),
             vault,
             metrics: metrics.clone(),
             writes_waiting: Arc::new(move || depth.depth()),
@@ -264,14 +267,41 @@ fn settings(config: &Config, shares: Shares, own: SocketAddr) -> Settings {
             max_in_flight: shares.attempts,
             max_in_flight_per_webhook: delivery.max_in_flight_per_webhook,
         },
+        reconcile: reconcile::Options {
+            base_url: config.graph.base_url.clone(),
+            version: config.graph.version.clone(),
+            token_for_all: config.graph.access_token.clone(),
+            every: config.graph.reconcile_every,
+            at_once: config.graph.max_in_flight,
+            page_timeout: config.graph.page_timeout,
+            flags: config.events.flag_from_rating,
+        },
     }
 }
 
-fn transport(config: &Config, settings: &Settings, env: &Env) -> Result<HttpTransport, ProcessError> {
+/// The way to the Graph API: a pool and rules of its own. The address is the
+/// operator's word, so its scheme and its port are allowed.
+fn transport_to_graph(
+    config: &Config,
+    settings: &Settings,
+    env: &Env,
+) -> Result<HttpTransport, ProcessError> {
+    let graph = &config.graph;
+    let port = url::Url::parse(&graph.base_url).ok().and_then(|url| url.port_or_known_default());
+    let rules = Rules {
+        allow_http: graph.base_url.starts_with("http://"),
+        allow_networks: graph.allow_networks.clone(),
+        allow_ports: port.into_iter().collect(),
+        ..(*settings.rules).clone()
+    };
+    transport(config, Arc::new(rules), env)
+}
+
+fn transport(config: &Config, rules: Arc<Rules>, env: &Env) -> Result<HttpTransport, ProcessError> {
     let wrong = |error: &dyn std::fmt::Display| ProcessError::Transport(error.to_string());
     let resolver = Resolver::new(&config.delivery.dns_servers).map_err(|error| wrong(&error))?;
     let resolver = resolver.with_faults(env.faults.clone());
     let tls = tls::client_config(config.delivery.ca_file.as_deref(), env.clock.clone())
         .map_err(|error| wrong(&error))?;
-    Ok(HttpTransport::new(Arc::clone(&settings.rules), resolver, tls, http::Limits::default()))
+    Ok(HttpTransport::new(rules, resolver, tls, http::Limits::default()))
 }

@@ -71,12 +71,18 @@ fn retry_after(outcome: &Outcome, ended: Timestamp) -> Option<Duration> {
     if !matches!(outcome.status, Some(429 | 503)) {
         return None;
     }
-    let text = outcome.retry_after.as_deref()?.trim();
+    asked_wait(outcome.retry_after.as_deref()?, ended)
+}
+
+/// The wait that a `Retry-After` asks for, in seconds or until a date; `None` if
+/// it says neither.
+pub fn asked_wait(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         // All digits but too many for the type: longer than any limit.
         return Some(Duration::from_secs(text.parse().unwrap_or(LONGEST_RETRY_AFTER.as_secs())));
     }
-    http_date(text).map(|date| date.since(ended))
+    http_date(text).map(|date| date.since(now))
 }
 
 /// An HTTP date in the one form that servers send: `Sun, 06 Nov 1994 08:49:37 GMT`.

@@ -13,7 +13,7 @@
 mod account;
 mod change;
 mod fit;
-mod json;
+pub(super) mod json;
 mod quality;
 mod template;
 mod traffic;

@@ -9,6 +9,7 @@ pub use crate::model::change::Unparsed;
 use crate::model::change::{Change, Fingerprint};
 use crate::model::delivery::{DeliveryState, Lane};
 use crate::model::id::{AccountId, DeliveryId, EventId, Position, WebhookId, WebhookKey};
+use crate::model::reading::Reading;
 use crate::model::time::Timestamp;
 
 /// The data plane. See the module's docs of [`crate::store`] for the rules.
@@ -38,6 +39,11 @@ pub trait Queue: Send + Sync + 'static {
     /// Changes of one business account that waited for it and are routable now,
     /// oldest first, at most `limit`; none, if none of any waits.
     fn waiting(&self, limit: usize) -> Reply<Vec<Waiting>>;
+
+    /// Holds a reading against what is known, and keeps an event of each thing that
+    /// was missed. `None` if the business account is not registered, or its account
+    /// not configured.
+    fn observe(&self, observation: Observation) -> Reply<Option<Observed>>;
 
     /// Removes what is older than `retention` says, one small step; says where
     /// the next step begins (`None`: through).
@@ -219,6 +225,31 @@ pub struct Waiting {
     pub field: String,
     /// The value, JSON as it came.
     pub raw: String,
+}
+
+/// A reading to be held against what is known.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// What it is by now.
+    pub now: Timestamp,
+    /// What was read.
+    pub reading: Reading,
+    /// Whether a rating that falls to `RED`, or returns from it, becomes `FLAGGED`
+    /// or `UNFLAGGED`.
+    pub flags: bool,
+    /// Random bits for event ids.
+    pub random: u64,
+}
+
+/// What came of a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// Numbers in it.
+    pub numbers: u64,
+    /// Of these, numbers that were unknown before.
+    pub learned: u64,
+    /// Events that were missed.
+    pub events: u64,
 }
 
 /// What is old.

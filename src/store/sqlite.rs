@@ -25,9 +25,11 @@ mod journal;
 mod leases;
 mod listing;
 mod numbers;
+mod observe;
 mod publish;
 mod queries;
 mod readers;
+mod reconciliations;
 mod replays;
 mod retire;
 mod routes;
@@ -54,7 +56,8 @@ use space::Space;
 use writer::{Handle, State};
 
 use super::queue::{
-    Batch, Lease, Publication, Published, Queue, Receipt, Retention, Settled, Settlement, Waiting, Want,
+    Batch, Lease, Observation, Observed, Publication, Published, Queue, Receipt, Retention, Settled,
+    Settlement, Waiting, Want,
 };
 use super::{Error, Handover, Reply};
 use crate::env::Faults;
@@ -258,6 +261,10 @@ impl Queue for Sqlite {
 
     fn publish(&self, publication: Publication) -> Reply<Published> {
         self.if_space(|store| store.write(move |turn| publish::publish(turn, &publication)))
+    }
+
+    fn observe(&self, observation: Observation) -> Reply<Option<Observed>> {
+        self.if_space(|store| store.write(move |turn| observe::observe(turn, &observation)))
     }
 
     fn claim(&self, wants: Vec<Want>, now: Timestamp) -> Reply<Vec<(WebhookKey, Option<Timestamp>)>> {

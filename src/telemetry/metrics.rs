@@ -17,6 +17,7 @@ use super::logs::Lost;
 use crate::model::attempt::OutcomeClass;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::AccountId;
+use crate::model::reconciliation::Trouble;
 use crate::store::catalog::Totals;
 use crate::store::queue::Receipt;
 
@@ -147,10 +148,31 @@ struct Inner {
     log_bytes: Gauge,
     /// In the order of [`NoSpace::ALL`].
     no_space: [Gauge; 3],
+    reconciled: Counter,
+    /// In the order of [`Trouble::ALL`].
+    unread: [Counter; 11],
+    reading: Histogram,
+    recovered: Counter,
+    unreconciled: Gauge,
 }
 
 const CHANGES: [&str; 6] = ["accepted", "duplicate", "resent", "unrouted", "unparsed", "ignored"];
 const IGNORED: usize = 5;
+/// The first came about; the others are in the order of [`Trouble::ALL`].
+const READINGS: [&str; 12] = [
+    "succeeded",
+    Trouble::ALL[0].as_str(),
+    Trouble::ALL[1].as_str(),
+    Trouble::ALL[2].as_str(),
+    Trouble::ALL[3].as_str(),
+    Trouble::ALL[4].as_str(),
+    Trouble::ALL[5].as_str(),
+    Trouble::ALL[6].as_str(),
+    Trouble::ALL[7].as_str(),
+    Trouble::ALL[8].as_str(),
+    Trouble::ALL[9].as_str(),
+    Trouble::ALL[10].as_str(),
+];
 const QUEUES: [&str; 3] = ["writer", "dispatch", "in_flight"];
 
 /// Registers a family and takes its members, one for each value of `label`.
@@ -185,6 +207,10 @@ impl Metrics {
         let settled = ("deliveries_settled", "Deliveries that ended", "state");
         let deliveries = ("deliveries", "Deliveries in the store", "state");
         let depths = ("queue_depth", "What waits in memory", "queue");
+        let readings =
+            ("reconciliations", "Readings of business accounts' numbers from the Graph API", "result");
+        let readings: [Counter; 12] = family(r, readings, READINGS);
+        let [reconciled, unread @ ..] = readings;
         let no_space = ("store_no_space", "Whether nothing new is stored, and why: 0 or 1", "reason");
         let [delivered, exhausted, canceled] = family(
             r,
@@ -211,6 +237,11 @@ impl Metrics {
             late_oldest: Family::default(),
             log_bytes: Gauge::default(),
             no_space: family(r, no_space, NoSpace::ALL.map(NoSpace::as_str)),
+            reconciled,
+            unread,
+            reading: Histogram::new(exponential_buckets(0.05, 2.0, 14)),
+            recovered: Counter::default(),
+            unreconciled: Gauge::default(),
         };
         inner.register_single(r);
         *inner.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
@@ -264,6 +295,24 @@ impl Metrics {
             let gauge = self.0.late_oldest.get_or_create_owned(&[("account", account.to_string())]);
             gauge.set(age.as_secs_f64());
         }
+    }
+
+    /// Counts a reading from the Graph API: what kept it, if anything did, and how
+    /// long it took.
+    pub fn reconciled(&self, trouble: Option<Trouble>, took: Duration) {
+        let counter = trouble.map_or(&self.0.reconciled, |trouble| &self.0.unread[trouble as usize]);
+        counter.inc();
+        self.0.reading.observe(took.as_secs_f64());
+    }
+
+    /// Counts events that were made of what readings told.
+    pub fn recovered(&self, events: u64) {
+        self.0.recovered.inc_by(events);
+    }
+
+    /// Says how many business accounts could not be read the last time.
+    pub fn unreconciled(&self, business_accounts: u64) {
+        self.0.unreconciled.set(i64::try_from(business_accounts).unwrap_or(i64::MAX));
     }
 
     /// Says how long the store's log is.
@@ -334,6 +383,12 @@ impl Inner {
         registry.register("late_accounts", help, self.late.clone());
         let help = "The age of the oldest event that has not arrived, of the worst such accounts";
         registry.register_with_unit("late_oldest", help, seconds(), self.late_oldest.clone());
+        let help = "How long a reading from the Graph API took";
+        registry.register_with_unit("reconciliation", help, seconds(), self.reading.clone());
+        let help = "Events made of what readings from the Graph API told";
+        registry.register("reconciliation_events", help, self.recovered.clone());
+        let help = "Business accounts whose last reading from the Graph API failed";
+        registry.register("business_accounts_unreconciled", help, self.unreconciled.clone());
         registry.register("connections", "Connections that are served", self.connections.clone());
         let help = "How long the store's log is: what is committed and not yet used anew";
         registry.register_with_unit("store_log", help, Unit::Bytes, self.log_bytes.clone());

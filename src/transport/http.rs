@@ -19,6 +19,7 @@
 
 mod dial;
 mod failure;
+mod inquiry;
 mod judged;
 
 use std::future::Future;
@@ -128,7 +129,7 @@ impl HttpTransport {
             Ok(to) => to,
             Err(refusal) => return failure::refused(refusal),
         };
-        let message = compose(to.uri.clone(), request);
+        let message = compose(Method::POST, to.uri.clone(), request.headers, request.body);
         match timeout_at(deadline, self.client.request(message)).await {
             Ok(Ok(response)) => answered(response, &to.target, deadline).await,
             Ok(Err(error)) => failure::outcome(&error),
@@ -145,13 +146,18 @@ impl Transport for HttpTransport {
 
 /// The message on the wire: the client below adds `host` and `content-length`,
 /// and nothing else.
-fn compose(to: Uri, request: Request) -> HttpRequest<Full<Bytes>> {
-    let mut message = HttpRequest::new(Full::new(request.body));
-    *message.method_mut() = Method::POST;
+fn compose(
+    method: Method,
+    to: Uri,
+    fields: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+) -> HttpRequest<Full<Bytes>> {
+    let mut message = HttpRequest::new(Full::new(body));
+    *message.method_mut() = method;
     *message.uri_mut() = to;
     let headers = message.headers_mut();
-    headers.reserve(request.headers.len() + 3);
-    for (name, value) in request.headers {
+    headers.reserve(fields.len() + 3);
+    for (name, value) in fields {
         if !is_ours(&name) {
             headers.append(name, value);
         }

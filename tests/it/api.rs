@@ -9,6 +9,7 @@ mod description;
 mod native;
 mod outwards;
 mod publish;
+mod reconciliation;
 mod roles;
 
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
-use bellwether::api::{self, App, Limits, Setup, UrlRefusal};
+use bellwether::api::{self, App, Limits, Reading, Setup, UrlRefusal};
 use bellwether::env::{Clock, Entropy, Env, Fault, Faults, Point};
 use bellwether::model::time::Timestamp;
 use bellwether::secrets::Vault;
@@ -159,6 +160,7 @@ fn setup(store: &Arc<dyn Store>, vault: &Vault, env: &Env, registrations: &Arc<A
         // Streams end at once, so that an answer is whole.
         stopping: Arc::new(|| Box::pin(async {})),
         fill_limits: true,
+        reading: Reading::default(),
         limits: Limits::default(),
     }
 }

@@ -203,6 +203,31 @@ fn fuzz_notification_whatever_is_posted_is_kept_or_counted_and_reads_the_same_ag
 }
 
 #[test]
+fn fuzz_graph_answer_it_is_a_page_or_told_to_be_none() {
+    let words = [
+        "{\"data\":[",
+        "{\"error\":{",
+        "\"paging\":{",
+        "\"next\":\"https://a/?after=b\"",
+        "\"cursors\":{\"after\":\"b\"}",
+        "\"display_phone_number\":",
+        "\"throughput\":{\"level\":\"HIGH\"}",
+        "\"code\":190",
+        "\"error_subcode\":463",
+        "\"is_transient\":true",
+        "\"estimated_time_to_regain_access\":1e99",
+        "null",
+        "[]",
+        "{}",
+        "\\ud800",
+        "\"1555\"",
+        "400\n",
+        "[[[[[[[[",
+    ];
+    Inputs::of("graph-answer", &[], &words, 6_000).all(targets::graph_answer);
+}
+
+#[test]
 fn fuzz_url_what_is_judged_good_is_public_and_judged_the_same_again() {
     let words = [
         "http://",

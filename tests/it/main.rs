@@ -4,6 +4,7 @@
 mod api;
 mod contract;
 mod fuzz;
+mod graph;
 mod hostile;
 mod live;
 mod process;

@@ -11,6 +11,7 @@ mod lease;
 mod listing;
 mod opening;
 mod publish;
+mod reconciliations;
 mod replays;
 mod retention;
 mod undelivered;

@@ -4,6 +4,7 @@
 pub mod certs;
 pub mod dns;
 pub mod frozen;
+pub mod graph;
 pub mod hostile;
 pub mod openssl;
 pub mod raw;

@@ -5,6 +5,7 @@ mod addresses;
 mod answers;
 mod connections;
 mod frames;
+mod inquiries;
 mod names;
 mod reuse;
 mod secured;

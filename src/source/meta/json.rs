@@ -31,6 +31,11 @@ impl<'a> Members<'a> {
     pub fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value)
     }
+
+    /// All values, in their order.
+    pub fn values(&self) -> impl Iterator<Item = &'a RawValue> {
+        self.0.iter().map(|(_, value)| *value)
+    }
 }
 
 impl<'de> Deserialize<'de> for Members<'de> {

@@ -100,7 +100,8 @@ pub(super) fn put_business_account(
     sql.prepare_cached(
         "INSERT INTO business_accounts (id, account, sub_account, created_at, waiting) \
          VALUES (?1, ?2, ?3, ?4, EXISTS (SELECT 1 FROM unrouted WHERE business_account = ?1)) \
-         ON CONFLICT (id) DO UPDATE SET account = ?2, sub_account = ?3, waiting = excluded.waiting",
+         ON CONFLICT (id) DO UPDATE SET account = ?2, sub_account = ?3, waiting = excluded.waiting, \
+         reconcile_at = CASE WHEN account = ?2 THEN reconcile_at ELSE coalesce(held_until, 0) END",
     )?
     .execute((
         id,

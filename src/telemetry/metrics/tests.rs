@@ -79,6 +79,8 @@ fn every_series_is_there_from_the_start_under_its_name() {
     family("deliveries", "state", &["pending", "delivered", "exhausted", "canceled"]);
     family("queue_depth", "queue", &["writer", "dispatch", "in_flight"]);
     family("store_no_space", "reason", &["disk", "log", "moved"]);
+    family("reconciliations_total", "result", &["succeeded"]);
+    family("reconciliations_total", "result", &Trouble::ALL.map(Trouble::as_str));
     let single = [
         "unrouted",
         "oldest_due_seconds",
@@ -86,11 +88,13 @@ fn every_series_is_there_from_the_start_under_its_name() {
         "scrapes_unanswered_total",
         "store_log_bytes",
         "late_accounts",
+        "reconciliation_events_total",
+        "business_accounts_unreconciled",
     ];
     for name in single {
         expected.push(format!("bellwether_{name}"));
     }
-    for name in ["commit_batch_size", "commit_seconds", "attempt_seconds"] {
+    for name in ["commit_batch_size", "commit_seconds", "attempt_seconds", "reconciliation_seconds"] {
         expected.push(format!("bellwether_{name}_sum"));
         expected.push(format!("bellwether_{name}_count"));
     }
@@ -129,6 +133,10 @@ fn what_is_counted_is_what_is_scraped() {
     metrics.settled(DeliveryState::Pending);
     metrics.settled(DeliveryState::Canceled);
     metrics.committed(3, Duration::from_millis(2));
+    metrics.reconciled(None, Duration::from_millis(500));
+    metrics.reconciled(Some(Trouble::Endless), Duration::from_secs(1));
+    metrics.recovered(6);
+    metrics.unreconciled(2);
     let held = metrics.connection();
     drop(metrics.connection());
     let samples = scraped(&metrics);
@@ -151,6 +159,12 @@ fn what_is_counted_is_what_is_scraped() {
         ("queue_depth{queue=\"writer\"}", 5.0),
         ("queue_depth{queue=\"in_flight\"}", 8.0),
         ("connections", 1.0),
+        ("reconciliations_total{result=\"succeeded\"}", 1.0),
+        ("reconciliations_total{result=\"endless\"}", 1.0),
+        ("reconciliations_total{result=\"token_expired\"}", 0.0),
+        ("reconciliation_seconds_sum", 1.5),
+        ("reconciliation_events_total", 6.0),
+        ("business_accounts_unreconciled", 2.0),
     ] {
         let found = samples[&format!("bellwether_{series}")];
         assert!((found - value).abs() < 1e-9, "{series}: {found}");

@@ -35,7 +35,8 @@ fn only_the_transport_frames_a_message_and_names_its_host() {
         body: Bytes::from_static(b"{}"),
         deadline: Duration::ZERO,
     };
-    let message = compose(Uri::from_static("https://example.com/a"), request);
+    let message =
+        compose(Method::POST, Uri::from_static("https://example.com/a"), request.headers, request.body);
     let sent: Vec<_> =
         message.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
     assert_eq!(sent, [("x-a", "1"), ("x-a", "2"), ("accept-encoding", "identity")]);

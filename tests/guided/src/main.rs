@@ -13,9 +13,10 @@ static TARGET: LazyLock<fn(&[u8]) -> String> = LazyLock::new(|| {
     match name.to_str() {
         Some("signature") => targets::signature,
         Some("notification") => targets::notification,
+        Some("graph-answer") => targets::graph_answer,
         Some("url") => targets::url,
         Some("configuration-file") => targets::configuration_file,
-        _ => panic!("FUZZ_TARGET must be signature, notification, url or configuration-file"),
+        _ => panic!("FUZZ_TARGET must be signature, notification, graph-answer, url or configuration-file"),
     }
 });
 

@@ -11,6 +11,7 @@ use bellwether::model::id::{AccountId, EventId};
 use bellwether::model::time::Timestamp;
 use bellwether::policy::address::{Host, LONGEST_URL, Rules, host_name};
 use bellwether::policy::signature::{MetaKey, SignatureError, WebhookKey, sign_webhook, verify_meta};
+use bellwether::source::graph;
 use bellwether::source::meta::{Item, Notification, read, reread};
 
 /// The first line is a header, the rest a body.
@@ -146,6 +147,31 @@ pub fn url(input: &[u8]) -> String {
         Err(refusal) => format!("{refusal:?}"),
     };
     format!("{kind} {} {}", text.len().checked_ilog2().unwrap_or(0), host_name(&text).is_some())
+}
+
+/// An answer of the Graph API: its status, a line's end, its body. Headers that
+/// tell of limits are JSON, too.
+pub fn graph_answer(input: &[u8]) -> String {
+    let (status, body) = input.split_at(input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len()));
+    let status = str::from_utf8(status).ok().and_then(|status| status.parse().ok()).unwrap_or(200);
+    let text = String::from_utf8_lossy(body.get(1..).unwrap_or_default());
+    let usage = graph::of_app(&text).or(graph::of_business(&text, "1"));
+    assert!(usage.regain.is_none_or(|span| span.as_secs() <= 7 * 24 * 3_600));
+    let read = graph::read(status, text.as_bytes());
+    assert_eq!(graph::read(status, text.as_bytes()), read, "reading is a function");
+    match read {
+        Ok(page) => {
+            assert!((200..300).contains(&status), "an error is no page");
+            let numbers = page.numbers.len();
+            let once = graph::once(page.numbers);
+            assert!(once.len() <= numbers && graph::once(once.clone()) == once);
+            format!("{} {} {:?}", once.len().min(3), page.nameless.min(3), page.next == graph::Next::End)
+        }
+        Err(failure) => {
+            assert!(failure.note.as_ref().is_none_or(|note| note.len() < 100), "fixed text");
+            format!("{:?}", failure.trouble)
+        }
+    }
 }
 
 /// What the standard library calls neither private nor special.

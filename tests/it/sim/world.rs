@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,16 +13,18 @@ use axum::http::{Request, StatusCode};
 use bellwether::dispatch;
 use bellwether::env::{Clock, Entropy, Env, Fault, Faults, Weakness};
 use bellwether::intake::App;
+use bellwether::model::attempt::OutcomeClass;
 use bellwether::model::time::Timestamp;
 use bellwether::node::{Node, Parts, Phase, Settings};
 use bellwether::policy::address::Rules;
 use bellwether::policy::retry::Schedule;
 use bellwether::policy::signature::MetaKey;
+use bellwether::reconcile;
 use bellwether::secrets::Vault;
 use bellwether::store::sqlite::{Mode, Options, Sqlite};
 use bellwether::store::{Handover, Store};
 use bellwether::telemetry::Metrics;
-use bellwether::transport::Transport;
+use bellwether::transport::{Answer, Inquirer, Inquiry, Transport, Unanswered};
 use http_body_util::BodyExt;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -60,6 +63,10 @@ pub(crate) struct Terms {
     pub(crate) waits: [Duration; 4],
     /// The way out, if it is not to the world's own receivers.
     pub(crate) transport: Option<Arc<dyn Transport>>,
+    /// The way to the Graph API; the world has none of its own.
+    pub(crate) inquirer: Arc<dyn Inquirer>,
+    /// How it is asked.
+    pub(crate) reconcile: reconcile::Options,
     /// Where deliveries may go.
     pub(crate) rules: Rules,
     /// Writes that may wait for the writer.
@@ -82,10 +89,30 @@ impl Default for Terms {
             epoch: Timestamp::from_ms(EPOCH_MS),
             waits: [1, 10, 30, 90].map(Duration::from_secs),
             transport: None,
+            inquirer: Arc::new(Nowhere),
+            reconcile: reconcile::Options {
+                base_url: "https://graph.example.com".to_owned(),
+                version: "v23.0".to_owned(),
+                token_for_all: None,
+                every: Duration::from_hours(6),
+                at_once: 2,
+                page_timeout: Duration::from_secs(20),
+                flags: true,
+            },
             rules: Rules::default(),
             queue: 1_000,
             mode: Mode::Inline,
         }
+    }
+}
+
+/// A network without a way to the Graph API.
+struct Nowhere;
+
+impl Inquirer for Nowhere {
+    fn inquire(&self, _: Inquiry) -> Pin<Box<dyn Future<Output = Result<Answer, Unanswered>> + Send + '_>> {
+        let note = "the name has no address".to_owned();
+        Box::pin(std::future::ready(Err(Unanswered { class: OutcomeClass::Dns, note })))
     }
 }
 
@@ -187,6 +214,7 @@ impl World {
             store: Arc::clone(&store),
             handover,
             transport: self.transport(),
+            inquirer: Arc::clone(&self.terms.inquirer),
             vault: Vault::new(&[7; 32]),
             metrics,
             writes_waiting: Arc::new(|| 0),
@@ -231,6 +259,7 @@ impl World {
                 max_in_flight: self.terms.max_in_flight,
                 max_in_flight_per_webhook: self.terms.per_webhook,
             },
+            reconcile: self.terms.reconcile.clone(),
         }
     }
 

@@ -148,7 +148,14 @@ async fn a_damaged_store_is_told_from_a_sound_one() {
 }
 
 /// What the later migrations did, undone.
-const FIRST_SCHEMA: &str = "DROP TABLE journal; DROP INDEX deliveries_exhausted; DROP TABLE tail; DROP INDEX deliveries_pending; DROP INDEX deliveries_due; \
+const FIRST_SCHEMA: &str = "DROP TABLE journal; DROP INDEX deliveries_exhausted; \
+     DROP TABLE reconciliations; \
+     DROP INDEX business_accounts_to_reconcile; DROP INDEX business_accounts_with_token; \
+     ALTER TABLE business_accounts DROP COLUMN graph_token; \
+     ALTER TABLE business_accounts DROP COLUMN graph_token_at; \
+     ALTER TABLE business_accounts DROP COLUMN reconcile_at; \
+     ALTER TABLE business_accounts DROP COLUMN held_until; \
+     DROP TABLE tail; DROP INDEX deliveries_pending; DROP INDEX deliveries_due; \
      DROP INDEX deliveries_leased; \
      CREATE INDEX deliveries_pending ON deliveries (account, webhook, number, id) WHERE state = 0; \
      CREATE INDEX deliveries_due ON deliveries (webhook, due_at, lease) WHERE state = 0 AND due_at IS NOT NULL; \

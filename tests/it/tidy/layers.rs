@@ -6,7 +6,7 @@ use super::{Complaints, complaint, made_up, none, read, sources};
 /// Each layer and those it may name, in the order of `src/lib.rs`; `*` is all
 /// above. A port and its adapter are layers of their own: the service knows
 /// the port, and only what wires a process knows the adapter.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("policy", &["model"]),
     ("source", &["model", "policy"]),
@@ -20,8 +20,9 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("transport::http", &["model", "policy", "env", "transport"]),
     ("dispatch", &["model", "policy", "env", "secrets", "store", "telemetry", "transport"]),
     ("intake", &["model", "policy", "source", "env", "secrets", "store", "telemetry"]),
+    ("reconcile", &["model", "policy", "source", "env", "secrets", "store", "telemetry", "transport"]),
     ("server", &["telemetry"]),
-    ("api", &["model", "policy", "env", "secrets", "store", "telemetry", "intake", "server"]),
+    ("api", &["model", "policy", "env", "secrets", "store", "telemetry", "intake", "reconcile", "server"]),
     ("config", &["model", "policy", "env", "telemetry"]),
     ("node", &["*"]),
     ("cli", &["*"]),

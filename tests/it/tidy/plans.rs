@@ -6,10 +6,11 @@ use rusqlite::Connection;
 use super::lexer::Token;
 use super::{Complaints, complaint, none, sources};
 
-const SCHEMA: [&str; 3] = [
+const SCHEMA: [&str; 4] = [
     include_str!("../../../migrations/sqlite/0001_spine.sql"),
     include_str!("../../../migrations/sqlite/0002_tail.sql"),
     include_str!("../../../migrations/sqlite/0003_journal.sql"),
+    include_str!("../../../migrations/sqlite/0004_graph.sql"),
 ];
 
 /// Tables that grow with traffic.
