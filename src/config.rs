@@ -142,6 +142,8 @@ pub struct Delivery {
 pub struct Events {
     /// Whether limits that Meta leaves out are filled in.
     pub fill_limits: bool,
+    /// Whether events are derived from capability updates.
+    pub derive_from_capability: bool,
 }
 
 /// How long things are kept.
@@ -229,7 +231,10 @@ impl Config {
         let operator = Operator { key: from.secret("operator.key") };
         let meta = Meta { apps: apps(from) };
         let delivery = delivery(from);
-        let events = Events { fill_limits: from.switch("events.fill_limits") };
+        let events = Events {
+            fill_limits: from.switch("events.fill_limits"),
+            derive_from_capability: from.switch("events.derive_from_capability"),
+        };
         let days = from.number("retention.events_days");
         let retention = Retention { events: Duration::from_hours(24 * days) };
         let secrets = secrets(from, store.as_ref());

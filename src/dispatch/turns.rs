@@ -75,6 +75,7 @@ mod tests {
     use super::*;
     use crate::model::delivery::Lane;
     use crate::model::id::{DeliveryId, EventId, NumberKey};
+    use crate::model::number::Stale;
     use crate::model::time::Timestamp;
     use crate::store::queue::Lease;
 
@@ -88,6 +89,8 @@ mod tests {
             attempts: 0,
             attempts_before: 0,
             test: false,
+            derived: None,
+            stale: Stale::default(),
             body: (*b"{}").into(),
         }
     }

@@ -13,17 +13,22 @@
 //! that what is stored is still delivered.
 
 mod accept;
+mod bytes;
 mod catalog;
 mod claim;
 mod connection;
 mod control;
 mod damage;
 mod deliveries;
+mod derived;
 mod events;
 mod interrupt;
+mod known;
 mod leases;
 mod listing;
 mod numbers;
+mod observe;
+mod overlay;
 mod publish;
 mod queries;
 mod replays;
@@ -47,11 +52,13 @@ use tokio::sync::watch;
 use connection::Readers;
 pub use connection::{Problem, check_directory, inspect};
 use damage::Damage;
+use overlay::Overlay;
 use space::Space;
 use writer::{Handle, State};
 
 use super::queue::{
-    Batch, Lease, Publication, Published, Queue, Receipt, Retention, Settled, Settlement, Waiting, Want,
+    Batch, Lease, Observation, Observed, Publication, Published, Queue, Receipt, Retention, Settled,
+    Settlement, Waiting, Want,
 };
 use super::{Error, Handover, Reply};
 use crate::env::Faults;
@@ -99,6 +106,8 @@ pub struct Sqlite {
     damage: Damage,
     faults: Faults,
     space: Arc<Space>,
+    /// What is known of numbers whose rows are late.
+    overlay: Overlay,
 }
 
 impl Sqlite {
@@ -116,14 +125,16 @@ impl Sqlite {
     ) -> Result<Self, Error> {
         let lock = connection::lock(&options.path)?;
         let space = Arc::new(Space::new(&options.path, options.mode, metrics.clone()));
-        let (owned, path, planned) = (Arc::clone(&space), &options.path, faults.clone());
+        let overlay = Overlay::default();
+        let (owned, path, planned, known) =
+            (Arc::clone(&space), &options.path, faults.clone(), overlay.clone());
         let open = move || {
             let mut connection = connection::open_writer(path)?;
             weakened::connection(&planned, &connection)?;
             claim::void_leases(&mut connection, now)?;
             stepped::bring_back(&connection, now)?;
             let lock = lock.try_clone().map_err(|error| connection::cannot_lock(path, &error))?;
-            let (alone, handover) = ((lock, Arc::clone(&owned)), Arc::clone(&handover));
+            let (alone, handover) = ((lock, Arc::clone(&owned), known.clone()), Arc::clone(&handover));
             State::new(connection, alone, handover, planned.clone(), metrics.clone(), options.lease_ms)
         };
         let state = open()
@@ -134,7 +145,7 @@ impl Sqlite {
         let pool = |size| Arc::new(Readers::new(options.path.clone(), options.mode, size, damage.clone()));
         let (readers, lookups, surveys) = (pool(READERS), pool(LOOKUPS), pool(SURVEYS));
         let writer = writer::start(state, options.queue, options.mode)?;
-        Ok(Self { writer, readers, lookups, surveys, damage, faults, space })
+        Ok(Self { writer, readers, lookups, surveys, damage, faults, space, overlay })
     }
 
     /// Becomes true when the writer has ended on an error it can't survive; the
@@ -270,6 +281,18 @@ impl Queue for Sqlite {
 
     fn waiting(&self, limit: usize) -> Reply<Vec<Waiting>> {
         self.write(move |turn| publish::waiting(turn, limit))
+    }
+
+    /// Without space it waits.
+    fn derive(&self, step: usize, now: Timestamp, random: u64) -> Reply<(u64, bool)> {
+        if self.space.refusal().is_some() {
+            return Box::pin(std::future::ready(Ok((0, false))));
+        }
+        self.write(move |turn| derived::go_on(turn, step, now, random))
+    }
+
+    fn observe(&self, observation: Observation) -> Reply<Option<Observed>> {
+        observe::in_steps(self.clone(), observation)
     }
 
     fn retire(&self, retention: Retention) -> Reply<Option<Position>> {

@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::logs::Lost;
 use crate::model::attempt::OutcomeClass;
 use crate::model::delivery::DeliveryState;
+use crate::model::event::Derived;
 use crate::store::catalog::Totals;
 use crate::store::queue::Receipt;
 
@@ -121,6 +122,8 @@ struct Inner {
     registry: Mutex<Registry>,
     /// In the order of [`CHANGES`].
     changes: [Counter; 6],
+    /// In the order of [`Derived::ALL`].
+    derived: [Counter; 2],
     /// In the order of [`Refused::ALL`].
     refused: [Counter; 9],
     /// In the order of [`OutcomeClass::ALL`].
@@ -174,6 +177,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix("bellwether");
         let r = &mut registry;
         let changes = ("changes", "Changes that notifications brought", "result");
+        let derived =
+            ("events_derived", "Events that no notification said, by what they follow from", "from");
         let refused = ("notifications_refused", "Notifications that were not taken", "reason");
         let attempts = ("attempts", "Attempts to deliver, by what came of them", "class");
         let settled = ("deliveries_settled", "Deliveries that ended", "state");
@@ -188,6 +193,7 @@ impl Metrics {
         );
         let inner = Inner {
             changes: family(r, changes, CHANGES),
+            derived: family(r, derived, Derived::ALL.map(Derived::as_str)),
             refused: family(r, refused, Refused::ALL.map(Refused::as_str)),
             attempts: family(r, attempts, OutcomeClass::ALL.map(OutcomeClass::as_str)),
             settled: [None, Some(delivered), Some(exhausted), Some(canceled)],
@@ -216,6 +222,12 @@ impl Metrics {
         for (counter, count) in self.0.changes.iter().zip(counts) {
             counter.inc_by(count);
         }
+        self.derived(Derived::Capability, receipt.derived);
+    }
+
+    /// Counts events that no notification said.
+    pub fn derived(&self, from: Derived, events: u64) {
+        self.0.derived[from as usize].inc_by(events);
     }
 
     /// Counts changes of fields that are not stored.

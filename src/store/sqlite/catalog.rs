@@ -1,18 +1,20 @@
 //! The control plane on SQLite: each call is one transaction of the writer, or
 //! one snapshot of a reader. What is done in it stands in the modules beside.
 
-use super::{Sqlite, control, deliveries, listing, queries, replays, webhooks};
+use super::{Sqlite, control, deliveries, known, listing, queries, replays, webhooks};
 use crate::model::account::{Account, ApiKey, BusinessAccount};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::Delivery;
 use crate::model::id::{
     AccountId, BusinessAccountId, DeliveryId, EventId, Position, SubAccountId, WebhookId, WebhookKey,
 };
+use crate::model::number::Subject;
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Scope, Webhook, WebhookType};
 use crate::store::catalog::{
-    Catalog, DeliveryQuery, EventQuery, EventRow, Health, Page, Replay, Replayed, Totals, UnparsedRow,
-    UnroutedRow,
+    Catalog, DeliveryQuery, Entered, EventQuery, EventRow, Health, HistoryPlace, HistoryQuery, HistoryRow,
+    NumberEntry, NumberPlace, NumberQuery, NumberRow, NumberSort, Page, Replay, Replayed, Totals,
+    UnparsedRow, UnroutedRow,
 };
 use crate::store::{Error, Reply};
 
@@ -104,6 +106,30 @@ impl Catalog for Sqlite {
 
     fn event(&self, account: AccountId, id: EventId) -> Reply<Option<(EventRow, Vec<Delivery>)>> {
         self.read(move |sql| queries::event(sql, account, id))
+    }
+
+    /// In other orders than that of the numbers all of the account's are looked at.
+    fn numbers(&self, query: NumberQuery) -> Reply<Page<NumberRow, NumberPlace>> {
+        let (inside, by_digits) = (self.overlay.enter(), query.sort == NumberSort::Number);
+        let look = move |sql: &rusqlite::Connection| known::numbers(sql, &inside, &query);
+        if by_digits { self.read(look) } else { self.survey(look) }
+    }
+
+    fn number(&self, account: AccountId, number: Subject) -> Reply<Option<NumberRow>> {
+        let inside = self.overlay.enter();
+        self.look_up(move |sql| known::number(sql, &inside, account, &number))
+    }
+
+    fn history(&self, query: HistoryQuery) -> Reply<Option<Page<HistoryRow, HistoryPlace>>> {
+        self.read(move |sql| known::history(sql, &query))
+    }
+
+    fn put_number(&self, entry: NumberEntry) -> Reply<Entered> {
+        self.if_space(|store| store.write(move |turn| known::put_number(turn, &entry)))
+    }
+
+    fn delete_number(&self, account: AccountId, number: Subject, now: Timestamp) -> Reply<bool> {
+        self.write(move |turn| known::delete_number(turn, account, &number, now))
     }
 
     fn deliveries(&self, query: DeliveryQuery) -> Reply<Page<Delivery, DeliveryId>> {

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::Mode;
+use super::overlay::Overlay;
 use super::space::Space;
 use crate::env::{Fault, Faults, Point};
 use crate::store::{Error, ErrorKind, Handover};
@@ -39,13 +40,14 @@ pub(super) struct State {
     metrics: Metrics,
     lease_ms: i64,
     space: Arc<Space>,
+    overlay: Overlay,
     _lock: File,
 }
 
 impl State {
     pub(super) fn new(
         connection: Connection,
-        (lock, space): (File, Arc<Space>),
+        (lock, space, overlay): (File, Arc<Space>, Overlay),
         handover: Arc<Handover>,
         faults: Faults,
         metrics: Metrics,
@@ -57,7 +59,8 @@ impl State {
             |row| row.get(0),
         )?;
         let memory = Memory::read(&connection, opened)?;
-        Ok(Self { connection, memory, handover, faults, metrics, lease_ms, space, _lock: lock })
+        overlay.follow(memory.tail.late(), Vec::new());
+        Ok(Self { connection, memory, handover, faults, metrics, lease_ms, space, overlay, _lock: lock })
     }
 
     /// Runs the jobs in one transaction, commits, answers. An error that the
@@ -110,7 +113,7 @@ impl State {
                 }
             }
         }
-        let effects = turn.effects;
+        let mut effects = turn.effects;
         let ended = match spoiled {
             Some(error) => Err(error),
             None => self
@@ -121,7 +124,10 @@ impl State {
                 .and_then(|()| end(sql, &effects, &self.faults)),
         };
         match ended {
-            Ok(said) => Ok((effects, said)),
+            Ok(said) => {
+                effects.numbers = self.memory.tail.take_news();
+                Ok((effects, said))
+            }
             Err(error) => {
                 effects.give_back(&self.handover);
                 Err(error)
@@ -130,6 +136,8 @@ impl State {
     }
 
     fn carry_out(&self, effects: Effects) {
+        let (told, written) = effects.numbers;
+        self.overlay.follow(told, written);
         effects.due.iter().for_each(|(webhook, at)| self.handover.note_due(*webhook, *at));
         effects.changed.iter().for_each(|webhook| self.handover.note_changed(*webhook));
         effects.settled.iter().for_each(|state| self.metrics.settled(*state));

@@ -98,7 +98,14 @@ fn every_series_is_there_from_the_start_under_its_name() {
 #[test]
 fn what_is_counted_is_what_is_scraped() {
     let metrics = Metrics::new();
-    metrics.received(&Receipt { accepted: 5, duplicate: 4, resent: 3, unrouted: 2, unparsed: 1, ignored: 0 });
+    metrics.received(&Receipt {
+        accepted: 5,
+        duplicate: 4,
+        resent: 3,
+        unrouted: 2,
+        unparsed: 1,
+        ..Receipt::default()
+    });
     metrics.ignored(9);
     for reason in Refused::ALL {
         metrics.refused(reason);

@@ -216,6 +216,7 @@ impl World {
             apps: HashMap::from([("main".to_owned(), app), ("second".to_owned(), second)]),
             operator_key: Some(SecretString::from(OPERATOR)),
             fill_limits: true,
+            derive: true,
             events_kept: Duration::from_hours(30 * 24),
             body_timeout: Duration::from_secs(20),
             rules: Arc::new(self.terms.rules.clone()),

@@ -6,14 +6,24 @@ use rusqlite::Connection;
 use super::lexer::Token;
 use super::{Complaints, complaint, none, sources};
 
-const SCHEMA: [&str; 2] = [
+const SCHEMA: [&str; 3] = [
     include_str!("../../../migrations/sqlite/0001_spine.sql"),
     include_str!("../../../migrations/sqlite/0002_tail.sql"),
+    include_str!("../../../migrations/sqlite/0003_numbers.sql"),
 ];
 
 /// Tables that grow with traffic.
-const LARGE: [&str; 8] =
-    ["events", "deliveries", "attempts", "seen", "numbers", "unrouted", "unparsed", "idempotency_keys"];
+const LARGE: [&str; 9] = [
+    "events",
+    "deliveries",
+    "attempts",
+    "seen",
+    "numbers",
+    "unrouted",
+    "unparsed",
+    "idempotency_keys",
+    "observations",
+];
 
 /// Statements that are not held to that, with the reason.
 const EXCEPT: [(&str, &str); 3] = [

@@ -11,6 +11,7 @@ use crate::model::time::Timestamp;
 use crate::store::Handover;
 use crate::store::queue::{Claimed, Lease};
 use crate::store::sqlite::leases::Leases;
+use crate::store::sqlite::overlay::Told;
 use crate::store::sqlite::routes::Route;
 use crate::store::sqlite::tail::Tail;
 
@@ -66,6 +67,8 @@ pub(super) struct Effects {
     counts: [i64; 4],
     unrouted: i64,
     pub(super) settled: Vec<DeliveryState>,
+    /// What is known of numbers, and which rows were written: for readers.
+    pub(super) numbers: (Vec<Told>, Vec<Told>),
 }
 
 impl<'a> Turn<'a> {
