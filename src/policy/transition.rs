@@ -86,7 +86,7 @@ pub fn transition(state: &NumberState, change: &Change, terms: &Terms) -> Transi
         Detail::Quality(_) | Detail::Capability(_) | Detail::Other { .. } => None,
     };
     if own && change.time.is_some() {
-        let latest = resent(state, change, time).filter(|_| quality.is_none_or(|said| holds(state, said)));
+        let latest = resent(state, change, time).filter(|_| quality.is_none_or(|said| holds(state, said, at)));
         let told = || quality.and_then(|said| already_told(state, said, time, at));
         if let Some(event) = latest.or_else(told) {
             let mut learning = Learning::new(state, terms.by, at);
@@ -135,11 +135,11 @@ fn resent(state: &NumberState, change: &Change, time: i64) -> Option<Position> {
     again.then_some(latest.event)
 }
 
-/// Whether what the change is about is still as it says: something else may
-/// have been learned in between, and then it is news again.
-fn holds(state: &NumberState, quality: &Quality) -> bool {
+/// Whether the change would make nothing different: something else may have
+/// been learned in between, and then it is news again, unless that is newer.
+fn holds(state: &NumberState, quality: &Quality, at: Timestamp) -> bool {
     let Some((what, value)) = subject_matter(quality) else { return true };
-    state.value(what).is_none_or(|known| what.same(known, &value))
+    state.known(what).is_none_or(|known| known.confirmed > at || what.same(&known.value, &value))
 }
 
 /// The derived event that told already what the number's own notification says

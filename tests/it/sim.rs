@@ -15,6 +15,7 @@ pub(crate) mod receivers;
 mod recoveries;
 mod stories;
 mod threads;
+mod truth;
 pub(crate) mod world;
 
 pub(crate) use world::simulate;

@@ -8,6 +8,7 @@ mod deliveries;
 mod interrupted;
 mod lease;
 mod listing;
+mod numbers;
 mod opening;
 mod publish;
 mod replays;

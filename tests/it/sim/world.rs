@@ -121,6 +121,7 @@ pub(crate) struct World {
     directory: tempdir::TempDir,
     node: Option<Node>,
     handover: Option<Arc<Handover>>,
+    store: Option<Arc<dyn Store>>,
     notified: i64,
     /// How often the node vanished.
     pub(crate) crashes: usize,
@@ -145,6 +146,7 @@ impl World {
             directory: tempdir::TempDir::new(),
             node: None,
             handover: None,
+            store: None,
             notified: 0,
             crashes: 0,
             pauses: 0,
@@ -159,6 +161,7 @@ impl World {
 
     /// Starts a node on the world's store.
     pub(crate) async fn start(&mut self) {
+        self.store = None;
         self.interruptions.push(self.terms.receivers.count());
         self.env.clock.rest(false);
         self.env.clock.set();
@@ -188,6 +191,7 @@ impl World {
             metrics,
             writes_waiting: Arc::new(|| 0),
         };
+        self.store = Some(store);
         self.node = Some(Node::start(&self.settings(), &parts));
     }
 
@@ -244,6 +248,10 @@ impl World {
 
     pub(crate) fn router(&self) -> Router {
         self.node.as_ref().unwrap().router.clone()
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(self.store.as_ref().unwrap())
     }
 
     pub(crate) fn handover(&self) -> Arc<Handover> {
