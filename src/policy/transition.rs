@@ -86,22 +86,40 @@ pub fn transition(state: &NumberState, change: &Change, terms: &Terms) -> Transi
         Detail::Quality(_) | Detail::Capability(_) | Detail::Other { .. } => None,
     };
     if own && change.time.is_some() {
-        let latest = resent(state, change, time).filter(|_| quality.is_none_or(|said| holds(state, said, at)));
+        let latest =
+            resent(state, change, time).filter(|_| quality.is_none_or(|said| holds(state, said, at)));
         let told = || quality.and_then(|said| already_told(state, said, time, at));
         if let Some(event) = latest.or_else(told) {
-            let mut learning = Learning::new(state, terms.by, at);
-            if let Some(quality) = quality {
-                said(quality).for_each(|(what, value)| learning.repeat(what, &value));
-            }
-            let changed = learning.changed;
-            let revision = state.revision + i64::from(!changed.is_empty());
-            let changed_at = if changed.is_empty() { state.changed_at } else { terms.now };
-            let latest = latest_after(state, change, time, event);
-            let next = NumberState { revision, changed_at, latest, ..learning.state };
-            return Transition::Resent(next, event, changed);
+            let said_again = said_again(state, quality, terms);
+            return Transition::Resent(
+                NumberState { latest: latest_after(state, change, time, event), ..said_again.0 },
+                event,
+                said_again.1,
+            );
         }
     }
     Transition::News(news(state, change, quality, time, terms))
+}
+
+/// What is known after it is said again: that confirms it, and what else is said
+/// and nobody knew is learned.
+fn said_again(state: &NumberState, quality: Option<&Quality>, terms: &Terms) -> (NumberState, Vec<Changed>) {
+    let mut learning = Learning::new(state, terms.by, terms.counted());
+    for (what, value) in quality.into_iter().flat_map(said) {
+        let limit = state.value(What::Limit).filter(|_| what == What::PortfolioLimit);
+        // The limit that is known, in other words: the portfolio's has become this.
+        if limit.is_some_and(|limit| What::Limit.same(limit, &value)) {
+            learning.say(what, value, None);
+        } else {
+            learning.repeat(what, &value);
+        }
+    }
+    let Learning { state: mut next, changed, .. } = learning;
+    if !changed.is_empty() {
+        next.revision += 1;
+        next.changed_at = terms.now;
+    }
+    (next, changed)
 }
 
 fn news(state: &NumberState, change: &Change, quality: Option<&Quality>, time: i64, terms: &Terms) -> News {
@@ -162,11 +180,15 @@ fn already_told(state: &NumberState, quality: &Quality, time: i64, at: Timestamp
         };
         same && near(told.since) && told.until.is_none_or(|until| at < until)
     })?;
-    // What it says besides must not be news either.
-    let besides = said(quality).filter(|(what, _)| Some(*what) != told.what);
-    let known = besides.into_iter().all(|(what, value)| {
+    // What it says besides must not be news either; a portfolio's limit that is the
+    // one said is the same in other words.
+    let limit = limit_said(quality).map(Word::new);
+    let mut besides = said(quality).filter(|(what, _)| Some(*what) != told.what);
+    let known = besides.all(|(what, value)| {
+        let in_other_words =
+            what == What::PortfolioLimit && limit.as_ref().is_some_and(|it| what.same(it, &value));
         let known = state.known(what);
-        known.is_none_or(|known| known.confirmed > at || what.same(&known.value, &value))
+        in_other_words || known.is_none_or(|known| known.confirmed > at || what.same(&known.value, &value))
     });
     known.then_some(told.event)
 }

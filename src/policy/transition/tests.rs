@@ -335,6 +335,10 @@ fn a_notification_that_says_more_than_the_derived_event_is_news() {
     let more = change(quality("UPGRADE", "TIER_10K", "", "TIER_100K"), 1, Some(NOW + 1));
     let (state, ..) = news(&derived, &more);
     assert_eq!(value(&state, What::PortfolioLimit), "TIER_100K");
+    let in_other_words = change(quality("UPGRADE", "", "", "10000"), 1, Some(NOW + 1));
+    let read = reading(Some(&known), &read_limit("TIER_10K"), NOW, 9).state;
+    let Transition::Resent(state, 9, changed) = take(&read, &in_other_words, 10) else { panic!() };
+    assert_eq!((value(&state, What::PortfolioLimit), changed.len(), state.revision), ("10000", 1, 1));
     let published = change(quality("UPGRADE", "TIER_10K", "", ""), 1, None);
     news(&derived, &published);
 }

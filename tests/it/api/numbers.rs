@@ -32,9 +32,15 @@ impl House {
 async fn a_number_is_shown_however_it_is_spelled() {
     let house = House::new().await;
     house.publish("15550783881", "UPGRADE", "TIER_10K").await;
-    for spelled in ["15550783881", "+15550783881", "%2B1%20555-078-3881", "1.555.078.3881", "(1)555%20078%203881"] {
+    for spelled in
+        ["15550783881", "+15550783881", "%2B1%20555-078-3881", "1.555.078.3881", "(1)555%20078%203881"]
+    {
         let shown = house.get(&path(spelled)).await;
-        assert_eq!((shown.status.as_u16(), &shown.json["phoneNumber"]), (200, &json!("15550783881")), "{spelled}");
+        assert_eq!(
+            (shown.status.as_u16(), &shown.json["phoneNumber"]),
+            (200, &json!("15550783881")),
+            "{spelled}"
+        );
     }
     let shown = house.get(&path("15550783881")).await.json;
     assert_eq!((&shown["businessAccountId"], &shown["sequence"]), (&json!(WABA), &json!(1)));
@@ -42,7 +48,10 @@ async fn a_number_is_shown_however_it_is_spelled() {
     assert_eq!((&limit["value"], &limit["learnedBy"]), (&json!("TIER_10K"), &json!("published")));
     let event = limit["eventId"].as_str().unwrap();
     assert_eq!(house.get(&format!("/v1/accounts/{ACCOUNT}/events/{event}")).await.status, 200);
-    assert!(shown.get("rating").is_none() && shown.get("throughput").is_none(), "what is not known is left out");
+    assert!(
+        shown.get("rating").is_none() && shown.get("throughput").is_none(),
+        "what is not known is left out"
+    );
     for wrong in ["abc", "1a", "%2B", "000000000000000000000000000000001"] {
         assert_eq!(house.get(&path(wrong)).await.refusal(), (400, &json!("invalid_parameter")), "{wrong}");
     }
@@ -79,7 +88,8 @@ async fn a_number_is_entered_changed_retired_and_its_history_stays() {
     assert_eq!((changed.status.as_u16(), &changed.json["limit"]["value"]), (200, &json!("TIER_2K")));
     house.publish("1555", "UPGRADE", "TIER_10K").await;
     let history = house.get(&format!("{}/history", path("1555"))).await.json;
-    let changes: Vec<Value> = history["items"].as_array().unwrap().iter().map(|item| item["changes"].clone()).collect();
+    let changes: Vec<Value> =
+        history["items"].as_array().unwrap().iter().map(|item| item["changes"].clone()).collect();
     assert_eq!(
         changes,
         [
@@ -121,7 +131,12 @@ async fn numbers_are_listed_by_what_is_known_of_them() {
     for (number, limit) in [("1", "TIER_10K"), ("2", "TIER_250"), ("3", "10000")] {
         house.publish(number, "ONBOARDING", limit).await;
     }
-    house.put(&path("2"), json!({"businessAccountId": WABA, "throughput": "HIGH", "rating": "RED", "flagged": true})).await;
+    house
+        .put(
+            &path("2"),
+            json!({"businessAccountId": WABA, "throughput": "HIGH", "rating": "RED", "flagged": true}),
+        )
+        .await;
     let listed = async |query: &str| {
         let page = house.get(&format!("/v1/accounts/{ACCOUNT}/phone-numbers?{query}")).await;
         assert_eq!(page.status, 200, "{}", page.text);

@@ -80,7 +80,12 @@ impl Play {
     fn quality(&mut self, time: i64, n: usize, event: &str, limit: Option<&str>) {
         let mut value = json!({"display_phone_number": digits(n), "event": event});
         if let Some(limit) = limit {
-            let name = if self.one_in(2) { "current_limit" } else { "max_daily_conversations_per_business" };
+            let level = event.starts_with("THROUGHPUT");
+            let name = if level || self.one_in(2) {
+                "current_limit"
+            } else {
+                "max_daily_conversations_per_business"
+            };
             value[name] = json!(limit);
         }
         self.outbox.push(Sent::Change { time, field: "phone_number_quality_update", value });
@@ -149,30 +154,43 @@ impl Play {
             0..=3 => self.change(now.seconds()),
             4 => self.outbox.push(Sent::Reading(self.reading(now))),
             5 => world.crash_and_restart().await,
-            6 if !self.taken.is_empty() => self.repeat(),
+            6 if !self.taken.is_empty() => self.repeat(world).await,
             _ if !self.outbox.is_empty() => self.send(world).await,
             _ => {}
         }
         world.advance(Duration::from_millis(3_000 + self.chance.below(9_000))).await;
     }
 
-    /// What was taken comes again, the same or stamped anew.
-    fn repeat(&mut self) {
-        let mut again = self.taken[self.below(self.taken.len())].clone();
-        if let Sent::Change { time, field, .. } = &mut again
-            && *field == "phone_number_quality_update"
-            && self.one_in(2)
-        {
-            // Within the time in which nothing else was so.
-            *time += 1;
+    /// What was taken comes again: the same, or stamped anew if it was the last of
+    /// its number.
+    async fn repeat(&mut self, world: &mut World) {
+        let again = self.taken[self.below(self.taken.len())].clone();
+        let number = |sent: &Sent| match sent {
+            Sent::Change { value, .. } => value["display_phone_number"].as_str().map(str::to_owned),
+            Sent::Reading(_) => None,
+        };
+        let wanted = number(&again).filter(|_| self.one_in(2));
+        let last = self.taken.iter().rev().find(|sent| wanted.is_some() && number(sent) == wanted);
+        let Some(Sent::Change { time, field, value }) = last else {
+            self.outbox.push(again);
+            return;
+        };
+        let anew = Sent::Change { time: time + 1, field, value: value.clone() };
+        if self.is_taken(world, &anew).await {
+            self.taken.push(anew);
         }
-        self.outbox.push(again);
     }
 
-    /// Something is sent, perhaps with others, perhaps the node ends meanwhile.
+    /// Something is sent; what was refused, or may have been lost, comes again.
     async fn send(&mut self, world: &mut World) {
         let sent = self.outbox.swap_remove(self.below(self.outbox.len()));
-        let taken = match &sent {
+        let taken = self.is_taken(world, &sent).await;
+        if taken { self.taken.push(sent) } else { self.outbox.push(sent) }
+    }
+
+    /// Sends it; now and then the node ends meanwhile.
+    async fn is_taken(&mut self, world: &mut World, sent: &Sent) -> bool {
+        match sent {
             Sent::Reading(reading) => {
                 let random = self.chance.u64();
                 let now = world.env.clock.now();
@@ -184,20 +202,17 @@ impl Play {
                     "id": WABA, "time": time, "changes": [{"field": field, "value": value}],
                 }]});
                 let posting = tokio::spawn(post_signed(world.router(), body.to_string().into_bytes()));
-                if !self.calm.load(Ordering::Relaxed) && self.one_in(10) {
-                    for _ in 0..self.chance.below(12) {
-                        tokio::task::yield_now().await;
-                    }
-                    posting.abort();
-                    world.crash_and_restart().await;
-                    false
-                } else {
-                    posting.await.unwrap().0.is_success()
+                if self.calm.load(Ordering::Relaxed) || !self.one_in(10) {
+                    return posting.await.unwrap().0.is_success();
                 }
+                for _ in 0..self.chance.below(12) {
+                    tokio::task::yield_now().await;
+                }
+                posting.abort();
+                world.crash_and_restart().await;
+                false
             }
-        };
-        // What was refused, or may have been lost, comes again.
-        if taken { self.taken.push(sent) } else { self.outbox.push(sent) }
+        }
     }
 }
 
@@ -214,7 +229,9 @@ fn taken(arrivals: &[Arrival], number: &str) -> BTreeMap<&'static str, String> {
         let fresh = |name: &str| !stale.split(", ").any(|stale| stale == name);
         let event = meta["event"].as_str().unwrap_or_default();
         match event {
-            "THROUGHPUT_UPGRADE" if fresh("throughput") => drop(values.insert("throughput", "HIGH".to_owned())),
+            "THROUGHPUT_UPGRADE" if fresh("throughput") => {
+                drop(values.insert("throughput", "HIGH".to_owned()))
+            }
             "FLAGGED" | "UNFLAGGED" if fresh("flagged") => {
                 values.insert("flagged", (event == "FLAGGED").to_string());
             }
@@ -289,7 +306,8 @@ async fn check_events(world: &World, play: &Play) -> Result<(), String> {
     for event in events.iter().filter(|event| event["phoneNumber"].is_string()) {
         let number = event["phoneNumber"].as_str().unwrap().to_owned();
         sequences.entry(number.clone()).or_default().insert(event["sequence"].as_i64().unwrap());
-        let really = (0..play.numbers.len()).find(|n| digits(*n) == number).map(|n| &play.numbers[n]).unwrap();
+        let really =
+            (0..play.numbers.len()).find(|n| digits(*n) == number).map(|n| &play.numbers[n]).unwrap();
         let time = Timestamp::parse(event["body"]["timestamp"].as_str().unwrap()).unwrap().seconds();
         let meta = &event["body"]["eventDetails"]["meta"];
         let (kind, since) = match meta["event"].as_str().unwrap() {

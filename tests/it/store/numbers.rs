@@ -9,8 +9,8 @@ use bellwether::model::reading::{NumberReading, Reading};
 use bellwether::model::word::Word;
 use bellwether::policy::transition::ByHand;
 use bellwether::store::catalog::{
-    Entered, EventRow, HistoryPlace, HistoryQuery, HistoryRow, NumberEntry, NumberPlace, NumberQuery, NumberRow,
-    NumberSort, Page,
+    Entered, EventRow, HistoryPlace, HistoryQuery, HistoryRow, NumberEntry, NumberPlace, NumberQuery,
+    NumberRow, NumberSort, Page,
 };
 use bellwether::store::queue::{Item, Observation, Observed, Receipt, Retention};
 
@@ -250,7 +250,8 @@ async fn a_business_account_of_thousands_hears_in_steps_and_each_number_once_wha
     for n in [0, 199, 200, 431, 650, 699] {
         let number = format!("9{n:04}");
         assert_eq!(bench.known(&number, What::Limit).await, "TIER_100K");
-        let changes: Vec<_> = bench.history(&number, 10).await.into_iter().filter(|row| row.event.is_some()).collect();
+        let changes: Vec<_> =
+            bench.history(&number, 10).await.into_iter().filter(|row| row.event.is_some()).collect();
         let own = if n == 650 { LearnedBy::Notification } else { LearnedBy::Capability };
         let by: Vec<_> = changes.iter().map(|row| row.by).collect();
         assert_eq!(by, [LearnedBy::Capability, own, LearnedBy::Notification], "{number}");
@@ -264,7 +265,14 @@ async fn a_business_account_of_thousands_hears_in_steps_and_each_number_once_wha
 async fn a_reading_learns_numbers_and_makes_the_events_that_were_missed_once() {
     let bench = Bench::with_three_numbers().await;
     let read = || {
-        reading(9, vec![read("+1 1", "TIER_10K", "GREEN"), read("12", "TIER_2K", "GREEN"), read("+1 555-078-3881", "TIER_250", "RED")])
+        reading(
+            9,
+            vec![
+                read("+1 1", "TIER_10K", "GREEN"),
+                read("12", "TIER_2K", "GREEN"),
+                read("+1 555-078-3881", "TIER_250", "RED"),
+            ],
+        )
     };
     let observed = bench.store.observe(read()).await.unwrap();
     assert_eq!(observed, Some(Observed { numbers: 3, learned: 1, events: 2 }));
@@ -286,7 +294,10 @@ async fn a_reading_learns_numbers_and_makes_the_events_that_were_missed_once() {
     assert_eq!((fallen.sequence, fallen.revision), (yellow.sequence, yellow.revision + 1));
     assert_eq!(bench.store.observe(read(30, "RED")).await.unwrap().unwrap().events, 1);
     assert_eq!(bench.told().await.last().unwrap(), "12 3 FLAGGED - TIER_100K");
-    let nobody = Observation { reading: Reading { business_account: "404".parse().unwrap(), at: at(0), numbers: vec![] }, ..read(9, "") };
+    let nobody = Observation {
+        reading: Reading { business_account: "404".parse().unwrap(), at: at(0), numbers: vec![] },
+        ..read(9, "")
+    };
     assert_eq!(bench.store.observe(nobody).await.unwrap(), None);
 }
 
@@ -321,8 +332,17 @@ async fn numbers_are_found_by_what_is_known_of_them_and_paged_in_any_order() {
         let number = format!("2{n}");
         bench.accept(100_000 - n * 1_000, vec![quality(&number, n, "ONBOARDING", Some(limit))]).await;
     }
-    bench.accept(200_000, vec![quality("25", 200, "FLAGGED", None), quality("24", 200, "THROUGHPUT_UPGRADE", None)]).await;
-    bench.store.observe(reading(201, vec![NumberReading { throughput: None, ..read("21", "", "GREEN") }])).await.unwrap();
+    bench
+        .accept(
+            200_000,
+            vec![quality("25", 200, "FLAGGED", None), quality("24", 200, "THROUGHPUT_UPGRADE", None)],
+        )
+        .await;
+    bench
+        .store
+        .observe(reading(201, vec![NumberReading { throughput: None, ..read("21", "", "GREEN") }]))
+        .await
+        .unwrap();
     let paged = async |query: NumberQuery| {
         let (mut digits, mut after) = (Vec::new(), None);
         loop {
@@ -366,7 +386,8 @@ async fn the_history_has_every_change_of_each_value_in_order_with_and_without_an
     bench.store.observe(rated(5, "GREEN")).await.unwrap();
     bench.accept(6_000, vec![quality("11", 6, "SOMETHING", None)]).await;
     bench.accept(7_000, vec![quality("11", 7, "DOWNGRADE", Some("TIER_250"))]).await;
-    let change = |what, from: Option<&str>, to: &str| Changed { what, from: from.map(Word::new), to: Word::new(to) };
+    let change =
+        |what, from: Option<&str>, to: &str| Changed { what, from: from.map(Word::new), to: Word::new(to) };
     let expected = [
         (7_000, LearnedBy::Notification, true, vec![change(What::Limit, Some("TIER_10K"), "TIER_250")]),
         (5_000, LearnedBy::Reconciliation, false, vec![change(What::Rating, Some("YELLOW"), "GREEN")]),
@@ -389,12 +410,19 @@ async fn the_history_has_every_change_of_each_value_in_order_with_and_without_an
         let rows = bench.history("11", limit).await;
         let seen: Vec<_> =
             rows.into_iter().map(|row| (row.at, row.by, row.event.is_some(), row.changed)).collect();
-        let expected: Vec<_> = expected.iter().map(|(ms, by, told, all)| (at(*ms), *by, *told, all.clone())).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|(ms, by, told, all)| (at(*ms), *by, *told, all.clone())).collect();
         assert_eq!(seen, expected, "{limit} a page");
     }
-    let nobody = HistoryQuery { account: account_id(ACME), number: Subject::number("404").unwrap(), before: None, limit: 9 };
+    let nobody = HistoryQuery {
+        account: account_id(ACME),
+        number: Subject::number("404").unwrap(),
+        before: None,
+        limit: 9,
+    };
     assert_eq!(bench.store.history(nobody).await.unwrap(), None);
-    let retention = Retention { now: at(8_000), events_before: at(4_500), after: 0, keys_before: at(0), step: 100 };
+    let retention =
+        Retention { now: at(8_000), events_before: at(4_500), after: 0, keys_before: at(0), step: 100 };
     bench.settle_all_seen(8_000).await;
     bench.store.retire(retention).await.unwrap();
     assert_eq!(bench.history("11", 9).await.len(), 2, "what is old has gone, observations too");
@@ -416,7 +444,13 @@ async fn a_number_is_entered_by_hand_and_retired_and_its_sequence_goes_on() {
     assert_eq!(bench.store.put_number(foreign).await.unwrap(), Entered::UnknownBusinessAccount);
     assert_eq!((bench.events().await.len(), bench.number("15550783881").await.state.sequence), (0, 0));
     assert_eq!(bench.accept(2_000, vec![capability(2, "10000")]).await.derived, 1, "its limit is known");
-    let gone = async || bench.store.delete_number(account_id(ACME), Subject::number("15550783881").unwrap(), at(3_000)).await.unwrap();
+    let gone = async || {
+        bench
+            .store
+            .delete_number(account_id(ACME), Subject::number("15550783881").unwrap(), at(3_000))
+            .await
+            .unwrap()
+    };
     assert!(gone().await && !gone().await);
     let shown = bench.store.number(account_id(ACME), Subject::number("15550783881").unwrap()).await.unwrap();
     assert_eq!((shown, bench.numbers(query()).await.items.len()), (None, 0));
@@ -446,24 +480,18 @@ async fn an_update_under_way_ends_when_its_business_account_moves() {
     bench.accept(1_000, onboarding.collect()).await;
     assert_eq!(bench.accept(2_000, vec![capability(2, "10000")]).await.underived, 1);
     bench.store.put_account(account(2)).await.unwrap();
-    let theirs = bellwether::model::account::BusinessAccount { account: account_id(2), ..business_account(WABA) };
+    let theirs =
+        bellwether::model::account::BusinessAccount { account: account_id(2), ..business_account(WABA) };
     bench.store.put_business_account(theirs).await.unwrap();
     assert_eq!(bench.store.derive(100, at(3_000), 1).await.unwrap(), (0, false));
     assert_eq!(bench.known("90249", What::Limit).await, "TIER_2K");
 }
 
-/// What the third migration did, undone: numbers know a limit alone.
-const SECOND_SCHEMA: &str = "DROP INDEX numbers_of_business_account; DROP TABLE observations; DROP TABLE capabilities; \
-     UPDATE numbers SET limit_value = 'TIER_2K', limit_since = 1790000000000, latest = x''; \
-     ALTER TABLE numbers DROP COLUMN business_account; ALTER TABLE numbers DROP COLUMN state; \
-     ALTER TABLE events DROP COLUMN changed; ALTER TABLE events DROP COLUMN derived; \
-     PRAGMA user_version = 2";
-
 #[tokio::test(start_paused = true)]
 async fn numbers_of_the_second_schema_keep_their_limit_and_hear_of_capability_updates() {
     let bench = Bench::with_three_numbers().await;
     bench.accept(1_500, vec![super::template_change(1), change("14", 3)]).await;
-    bench.meddle(SECOND_SCHEMA);
+    bench.meddle(super::opening::SECOND_SCHEMA);
     let bench = bench.reopened(2_000).await;
     let row = bench.number("11").await;
     let limit = row.state.known(What::Limit).unwrap();
