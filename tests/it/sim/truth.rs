@@ -45,10 +45,20 @@ struct Really {
 }
 
 /// What is on its way to the node.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 enum Sent {
     Change { time: i64, field: &'static str, value: Value },
     Reading(Reading),
+}
+
+impl Sent {
+    /// The number whose own it is.
+    fn number(&self) -> Option<String> {
+        match self {
+            Self::Change { value, .. } => value["display_phone_number"].as_str().map(str::to_owned),
+            Self::Reading(_) => None,
+        }
+    }
 }
 
 struct Play {
@@ -56,8 +66,11 @@ struct Play {
     calm: Arc<AtomicBool>,
     numbers: Vec<Really>,
     outbox: Vec<Sent>,
-    /// What was taken and may come again.
+    /// What was taken and may come again, in the order in which it was first.
     taken: Vec<Sent>,
+    /// Numbers of which something was refused, and may count nevertheless: which
+    /// is their last change is not known outside.
+    unsure: BTreeSet<String>,
 }
 
 fn digits(n: usize) -> String {
@@ -165,27 +178,26 @@ impl Play {
     /// its number.
     async fn repeat(&mut self, world: &mut World) {
         let again = self.taken[self.below(self.taken.len())].clone();
-        let number = |sent: &Sent| match sent {
-            Sent::Change { value, .. } => value["display_phone_number"].as_str().map(str::to_owned),
-            Sent::Reading(_) => None,
-        };
-        let wanted = number(&again).filter(|_| self.one_in(2));
-        let last = self.taken.iter().rev().find(|sent| wanted.is_some() && number(sent) == wanted);
+        let wanted = again.number().filter(|number| !self.unsure.contains(number) && self.one_in(2));
+        let last = self.taken.iter().rev().find(|sent| wanted.is_some() && sent.number() == wanted);
         let Some(Sent::Change { time, field, value }) = last else {
             self.outbox.push(again);
             return;
         };
         let anew = Sent::Change { time: time + 1, field, value: value.clone() };
-        if self.is_taken(world, &anew).await {
-            self.taken.push(anew);
-        }
+        if self.is_taken(world, &anew).await { self.taken.push(anew) } else { self.unsure.extend(wanted) }
     }
 
     /// Something is sent; what was refused, or may have been lost, comes again.
     async fn send(&mut self, world: &mut World) {
         let sent = self.outbox.swap_remove(self.below(self.outbox.len()));
         let taken = self.is_taken(world, &sent).await;
-        if taken { self.taken.push(sent) } else { self.outbox.push(sent) }
+        if !taken {
+            self.unsure.extend(sent.number());
+            self.outbox.push(sent);
+        } else if !self.taken.contains(&sent) {
+            self.taken.push(sent);
+        }
     }
 
     /// Sends it; now and then the node ends meanwhile.
@@ -264,7 +276,8 @@ fn play(seed: u64) -> Result<(), String> {
         let began = world.env.clock.now().seconds();
         let really = Really { limits: vec![(began, 0)], ..Really::default() };
         let numbers = vec![really; usize::try_from(NUMBERS).unwrap()];
-        let mut play = Play { chance, calm, numbers, outbox: Vec::new(), taken: Vec::new() };
+        let mut play =
+            Play { chance, calm, numbers, outbox: Vec::new(), taken: Vec::new(), unsure: BTreeSet::new() };
         for n in 0..play.numbers.len() {
             if play.one_in(2) {
                 play.quality(began, n, "ONBOARDING", Some("TIER_2K"));
