@@ -95,7 +95,9 @@ impl Play {
     fn own(&mut self, before: &NumberState, quality: &Quality, time: i64) {
         let mut fingerprint = [0; 16];
         let text = format!("{quality:?}");
-        text.bytes().enumerate().for_each(|(at, byte)| fingerprint[at % 16] ^= byte.rotate_left(at as u32));
+        text.bytes()
+            .enumerate()
+            .for_each(|(at, byte)| fingerprint[at % 16] ^= byte.rotate_left(u32::try_from(at).unwrap()));
         let change = Change {
             business_account: "102290129340398".parse().unwrap(),
             time: Some(time),
@@ -177,7 +179,7 @@ proptest! {
         for saying in &all {
             let before = play.state.clone().unwrap_or_default();
             play.say(saying);
-            for known in play.state.as_ref().unwrap().known.iter() {
+            for known in &play.state.as_ref().unwrap().known {
                 let earlier = before.known(known.what).map(|before| before.confirmed);
                 prop_assert!(earlier.is_none_or(|earlier| earlier <= known.confirmed));
             }

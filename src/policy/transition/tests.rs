@@ -286,7 +286,6 @@ fn without_deriving_only_the_portfolios_limit_is_learned() {
     assert_eq!(value(&learned.state, What::Limit), "TIER_2K");
 }
 
-/// Which of the two a story begins with.
 #[test]
 fn whichever_of_a_notification_and_a_capability_update_comes_first_it_is_told_once() {
     let known = knowing(&[(What::Limit, "TIER_2K")]);

@@ -187,7 +187,8 @@ pub(super) fn go_on(
         };
         let Waiting { capability, derive, number, .. } = &waiting;
         let mut hearing = Hearing { business_account, capability, derive: *derive, number: *number };
-        (events, through) = hear(turn, &origin, &mut hearing, &route, step, &mut step.clone())?;
+        let mut room = step;
+        (events, through) = hear(turn, &origin, &mut hearing, &route, step, &mut room)?;
         turn.sql
             .prepare_cached("UPDATE capabilities SET number = ?2 WHERE row = ?1")?
             .execute((waiting.row, hearing.number.0))?;

@@ -267,7 +267,11 @@ fn play(seed: u64) -> Result<(), String> {
     let well = Arc::clone(&calm);
     let receivers = Receivers::by_chance(move |_| {
         let nth = counted.fetch_add(1, Ordering::Relaxed);
-        if well.load(Ordering::Relaxed) || nth % 3 > 0 { Answer::Status(200) } else { Answer::TakesAndBreaks }
+        if well.load(Ordering::Relaxed) || !nth.is_multiple_of(3) {
+            Answer::Status(200)
+        } else {
+            Answer::TakesAndBreaks
+        }
     });
     simulate_with(Terms { seed, faults, receivers, ..Terms::default() }, |mut world| async move {
         let body = json!({"accountId": ACCOUNT, "subAccountId": "second"});

@@ -31,7 +31,9 @@ fn quality(number: &str, second: i64, event: &str, limit: Option<&str>) -> Chang
     };
     let mut fingerprint = [0; 16];
     let text = format!("{number}{event}{limit:?}");
-    text.bytes().enumerate().for_each(|(at, byte)| fingerprint[at % 16] ^= byte.rotate_left(at as u32 / 2));
+    text.bytes()
+        .enumerate()
+        .for_each(|(at, byte)| fingerprint[at % 16] ^= byte.rotate_left(u32::try_from(at).unwrap() / 2));
     Change {
         business_account: WABA.parse().unwrap(),
         time: Some(began() + second),
@@ -242,11 +244,11 @@ async fn a_business_account_of_thousands_hears_in_steps_and_each_number_once_wha
                 }
             }
             // Whether it counted is not known: it must not matter.
-            Err(_) => continue,
+            Err(_) => {}
         }
         assert!(round < 60, "it comes to an end");
     }
-    assert!(derived <= 2 * NUMBERS - 1, "{derived}");
+    assert!(derived < 2 * NUMBERS, "{derived}");
     for n in [0, 199, 200, 431, 650, 699] {
         let number = format!("9{n:04}");
         assert_eq!(bench.known(&number, What::Limit).await, "TIER_100K");
