@@ -95,9 +95,9 @@ impl Play {
     fn own(&mut self, before: &NumberState, quality: &Quality, time: i64) {
         let mut fingerprint = [0; 16];
         let text = format!("{quality:?}");
-        text.bytes()
-            .enumerate()
-            .for_each(|(at, byte)| fingerprint[at % 16] ^= byte.rotate_left(u32::try_from(at).unwrap()));
+        for (at, byte) in (0_u32..).zip(text.bytes()) {
+            fingerprint[at as usize % 16] ^= byte.rotate_left(at);
+        }
         let change = Change {
             business_account: "102290129340398".parse().unwrap(),
             time: Some(time),

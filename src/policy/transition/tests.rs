@@ -8,6 +8,8 @@ use crate::model::reading::NumberReading;
 const NOW: i64 = 1_750_000_000;
 const DIGITS: &str = "15550783881";
 
+type Values<'a> = &'a [(What, &'a str)];
+
 fn instant(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds).unwrap()
 }
@@ -67,12 +69,11 @@ fn take(state: &NumberState, change: &Change, position: Position) -> Transition 
 
 #[track_caller]
 fn news(state: &NumberState, change: &Change) -> (NumberState, Quality, Stale) {
-    match take(state, change, 9) {
-        Transition::News(News { state, detail: Detail::Quality(quality), stale, .. }) => {
-            (state, quality, stale)
-        }
-        other => panic!("expected news of {change:?}, not {other:?}"),
-    }
+    let taken = take(state, change, 9);
+    let Transition::News(News { state, detail: Detail::Quality(quality), stale, .. }) = taken else {
+        panic!("expected news of {change:?}, not {taken:?}")
+    };
+    (state, quality, stale)
 }
 
 fn capability(state: &NumberState, limit: &str, at: i64, position: Position) -> Learned {
@@ -142,7 +143,8 @@ fn nothing_is_filled_when_filling_is_off() {
 #[test]
 fn each_change_is_learned_for_what_it_is_about() {
     use What::{Flagged, Limit, PortfolioLimit, Throughput};
-    let cases: [((&str, &str, &str), &[(What, &str)]); 10] = [
+    type Said<'a> = (&'a str, &'a str, &'a str);
+    let cases: [(Said<'_>, Values<'_>); 10] = [
         (("UPGRADE", "TIER_10K", ""), &[(Limit, "TIER_10K")]),
         (("UPGRADE", "", "TIER_10K"), &[(Limit, "TIER_10K"), (PortfolioLimit, "TIER_10K")]),
         (("DOWNGRADE", "tier_odd", "250"), &[(Limit, "tier_odd"), (PortfolioLimit, "250")]),
@@ -187,10 +189,10 @@ fn a_late_change_is_told_changes_nothing_and_says_what_of_it_is_stale() {
 fn what_was_confirmed_later_is_not_overtaken_by_what_lies_between() {
     let known = knowing(&[(What::Limit, "TIER_10K")]);
     let (confirmed, ..) = news(&known, &change(quality("FLAGGED", "10000", "", ""), 1, Some(NOW)));
-    let (state, _, stale) =
+    let (next, _, late) =
         news(&confirmed, &change(quality("DOWNGRADE", "TIER_2K", "", ""), 2, Some(NOW - 50)));
-    assert_eq!((value(&state, What::Limit), stale.is_empty()), ("TIER_10K", false));
-    let limit = state.known(What::Limit).unwrap();
+    assert_eq!((value(&next, What::Limit), late.is_empty()), ("TIER_10K", false));
+    let limit = next.known(What::Limit).unwrap();
     assert_eq!((limit.since, limit.confirmed), (instant(NOW - 100), instant(NOW)));
 }
 
@@ -346,7 +348,7 @@ fn a_notification_that_says_more_than_the_derived_event_is_news() {
 fn a_reading_makes_the_events_that_were_missed_and_learns_the_rest() {
     use What::{Flagged, Limit, Rating, Throughput};
     type Read<'a> = (&'a str, &'a str, &'a str);
-    let cases: [(&[(What, &str)], Read<'_>, &[&str]); 13] = [
+    let cases: [(Values<'_>, Read<'_>, &[&str]); 13] = [
         (&[(Limit, "TIER_2K")], ("TIER_10K", "", ""), &["UPGRADE TIER_2K TIER_10K"]),
         (&[(Limit, "TIER_2K")], ("TIER_250", "", ""), &["DOWNGRADE TIER_2K TIER_250"]),
         (&[(Limit, "2000")], ("TIER_2K", "", ""), &[]),

@@ -130,10 +130,8 @@ pub(super) fn follow(
     route: &Route,
 ) -> rusqlite::Result<u64> {
     let Learned { state, events, quiet } = learned;
-    let mut sequence = number.state.sequence;
     let mut made = 0_u64;
-    for event in events {
-        sequence += 1;
+    for (sequence, event) in (number.state.sequence + 1..).zip(events) {
         let detail = Detail::Quality(event.quality);
         let told = Told {
             number: number.key,

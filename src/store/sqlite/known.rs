@@ -5,6 +5,7 @@
 //! index, as far as a page needs; in any other order all of the account's are
 //! looked at, and the first of them kept.
 
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
@@ -205,7 +206,7 @@ pub(super) fn history(
         (None, _) => 0,
     };
     items.extend(observed(sql, number, before, far, limit + 1)?);
-    items.sort_by(|one, other| other.place.cmp(&one.place));
+    items.sort_by_key(|row| Reverse(row.place));
     let unread = unread.map(|position| HistoryPlace(position, 0));
     Ok(Some(page(items, limit, unread, |row| row.place)))
 }

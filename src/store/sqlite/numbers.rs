@@ -1,7 +1,6 @@
 //! The rows of numbers, and what was observed of them without an event. The
 //! writer reads and writes what is known of a number through the tail.
 
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::bytes::{changes, old_limit, read_latest, read_state, write_state};
@@ -17,12 +16,11 @@ pub(super) struct NumberRow {
     pub(super) state: NumberState,
 }
 
-/// Reads the columns key, business_account, state, sequence, limit_value,
-/// limit_since, latest.
+/// Reads seven columns, those of [`find`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<NumberRow> {
-    let state = match row.get_ref(2)? {
-        ValueRef::Null => of_the_second_schema(row)?,
-        state => read_state(state.as_blob()?).ok_or_else(|| unreadable(2))?,
+    let state = match row.get_ref(2)?.as_blob_or_null()? {
+        None => of_the_second_schema(row)?,
+        Some(state) => read_state(state).ok_or_else(|| unreadable(2))?,
     };
     let business_account: Option<String> = row.get(1)?;
     let business_account = business_account.map(String::into_boxed_str);

@@ -31,9 +31,9 @@ fn quality(number: &str, second: i64, event: &str, limit: Option<&str>) -> Chang
     };
     let mut fingerprint = [0; 16];
     let text = format!("{number}{event}{limit:?}");
-    text.bytes()
-        .enumerate()
-        .for_each(|(at, byte)| fingerprint[at % 16] ^= byte.rotate_left(u32::try_from(at).unwrap() / 2));
+    for (at, byte) in (0_u32..).zip(text.bytes()) {
+        fingerprint[at as usize % 16] ^= byte.rotate_left(at / 2);
+    }
     Change {
         business_account: WABA.parse().unwrap(),
         time: Some(began() + second),
