@@ -84,8 +84,8 @@ async fn a_number_is_entered_changed_retired_and_its_history_stays() {
     let entered = house.put(&path("+1555"), wanted).await;
     assert_eq!((entered.status.as_u16(), &entered.json["flagged"]["value"]), (201, &json!(true)));
     assert_eq!(entered.json["limit"]["learnedBy"], "hand");
-    let changed = house.put(&path("1555"), json!({"businessAccountId": WABA, "flagged": false})).await;
-    assert_eq!((changed.status.as_u16(), &changed.json["limit"]["value"]), (200, &json!("TIER_2K")));
+    let again = house.put(&path("1555"), json!({"businessAccountId": WABA, "flagged": false})).await;
+    assert_eq!((again.status.as_u16(), &again.json["limit"]["value"]), (200, &json!("TIER_2K")));
     house.publish("1555", "UPGRADE", "TIER_10K").await;
     let history = house.get(&format!("{}/history", path("1555"))).await.json;
     let changes: Vec<Value> =

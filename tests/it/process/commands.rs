@@ -80,7 +80,7 @@ impl Dev {
     /// The next line with `text`.
     fn prints(&self, text: &str) -> String {
         loop {
-            let line = self.lines.recv_timeout(Duration::from_secs(60)).expect(text);
+            let line = self.lines.recv_timeout(Duration::from_mins(1)).expect(text);
             if line.contains(text) {
                 return line;
             }
