@@ -62,6 +62,7 @@ fn every_series_is_there_from_the_start_under_its_name() {
         "result",
         &["accepted", "duplicate", "resent", "unrouted", "unparsed", "ignored"],
     );
+    family("events_derived_total", "from", &["business_capability_update", "reconciliation"]);
     let reasons = [
         "signature",
         "too_large",
