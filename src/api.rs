@@ -20,6 +20,7 @@ pub mod ingest;
 mod input;
 mod key;
 mod keys;
+mod numbers;
 mod openapi;
 mod operator;
 mod ops;
@@ -191,7 +192,9 @@ pub fn router(app: App, intake: Router<App>) -> Router {
 fn native() -> openapi::Routes {
     let routes = accounts::register(openapi::Routes::default());
     let routes = keys::register(reconciliation::register(business_accounts::register(routes)));
-    let routes = deliveries::register(events::register(publish::register(stream::register(routes))));
+    let routes = numbers::register(deliveries::register(events::register(publish::register(
+        stream::register(routes),
+    ))));
     let routes = undelivered::register(webhooks::register(replays::register(routes)));
     let routes = secret::register(routes);
     operator::register(routes)

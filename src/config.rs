@@ -147,6 +147,8 @@ pub struct Delivery {
 pub struct Events {
     /// Whether limits that Meta leaves out are filled in.
     pub fill_limits: bool,
+    /// Whether events are derived from capability updates.
+    pub derive_from_capability: bool,
     /// Whether a rating that was read becomes an event.
     pub flag_from_rating: bool,
 }
@@ -259,6 +261,7 @@ impl Config {
         let delivery = delivery(from);
         let events = Events {
             fill_limits: from.switch("events.fill_limits"),
+            derive_from_capability: from.switch("events.derive_from_capability"),
             flag_from_rating: from.switch("events.flag_from_rating"),
         };
         let graph = graph::graph(from);

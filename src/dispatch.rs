@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
-use crate::env::{Env, Point};
+use crate::env::{Env, Weakness};
 use crate::model::id::WebhookKey;
 use crate::model::time::Timestamp;
 use crate::policy::retry::Schedule;
@@ -150,10 +150,6 @@ impl Dispatcher {
         self.learn_schedule().await;
         let mut claiming: Claiming = None;
         while *phase.borrow_and_update() == Phase::Running {
-            assert!(
-                self.means.env.faults.at(Point::Dispatching).is_none(),
-                "a planned fault of the dispatcher"
-            );
             self.take_news();
             self.find_stalled();
             self.start_attempts();
@@ -208,6 +204,8 @@ impl Dispatcher {
 
     fn take_news(&mut self) {
         let news = self.means.handover.take();
+        let dies = !news.ready.is_empty() && self.means.env.faults.weakens(Weakness::DispatcherDies);
+        assert!(!dies, "the dispatcher ends as it was told to");
         news.changed.into_iter().for_each(|webhook| self.attempter.forget(webhook));
         news.due.into_iter().for_each(|(webhook, at)| self.timetable.note(webhook, at));
         news.ready.into_iter().for_each(|claimed| self.turns.push(claimed));

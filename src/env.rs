@@ -84,8 +84,6 @@ pub enum Point {
     AfterAnswer,
     /// A failed attempt's next time is about to be recorded.
     BeforeSettle,
-    /// The dispatcher looks what is next: an error here is a bug of its own.
-    Dispatching,
 }
 
 /// What happens at a point.
@@ -109,16 +107,19 @@ pub enum Weakness {
     RecordBeforeSending,
     /// A settlement counts whoever holds the lease by now.
     NoFencing,
+    /// The dispatcher ends, as by a bug, when it is handed a delivery.
+    DispatcherDies,
 }
 
 impl Weakness {
     /// All of them, in the order of declaration.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::SynchronousNormal,
         Self::NoDeduplication,
         Self::ResolveTwice,
         Self::RecordBeforeSending,
         Self::NoFencing,
+        Self::DispatcherDies,
     ];
 
     fn bit(self) -> u8 {

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::env::Env;
 use crate::model::change::Unparsed;
+use crate::model::event::Derived;
 use crate::policy::signature::{MetaKey, SignatureError, verify_meta};
 use crate::secrets;
 use crate::source::meta;
@@ -45,6 +46,9 @@ const TIDY_EVERY: u64 = 2_000;
 
 /// Unrouted changes routed in one transaction.
 const ROUTE_STEP: usize = 500;
+
+/// Numbers that hear of a capability update in one transaction of the janitor's.
+const DERIVE_STEP: usize = 200;
 
 /// A Meta app: who may post here.
 #[derive(Clone)]
@@ -88,6 +92,7 @@ pub struct Intake {
     env: Env,
     metrics: Metrics,
     fill_limits: bool,
+    derive: bool,
     memory: Semaphore,
     errand: Arc<Notify>,
     accepted: AtomicU64,
@@ -96,14 +101,15 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// An intake for these apps, by name. `errand` is told now and then that the
-    /// store has grown.
+    /// An intake for these apps, by name. Whether limits are filled in, and
+    /// whether events are derived from capability updates. `errand` is told now
+    /// and then that the store has grown, or that something is left to derive.
     pub fn new(
         apps: HashMap<String, App>,
         store: Arc<dyn Store>,
         env: Env,
         metrics: Metrics,
-        fill_limits: bool,
+        (fill_limits, derive): (bool, bool),
         errand: Arc<Notify>,
     ) -> Self {
         let memory = Semaphore::new(BODIES_IN_MEMORY_BYTES);
@@ -113,6 +119,7 @@ impl Intake {
             env,
             metrics,
             fill_limits,
+            derive,
             memory,
             errand,
             accepted: AtomicU64::new(0),
@@ -191,7 +198,7 @@ impl Intake {
         })?;
         self.metrics.received(&receipt);
         let before = self.accepted.fetch_add(receipt.accepted, Ordering::Relaxed);
-        if before / TIDY_EVERY != (before + receipt.accepted) / TIDY_EVERY {
+        if before / TIDY_EVERY != (before + receipt.accepted) / TIDY_EVERY || receipt.underived > 0 {
             self.errand.notify_one();
         }
         Ok(Receipt { ignored, ..receipt })
@@ -204,6 +211,7 @@ impl Intake {
             items,
             random: self.env.entropy.u64(),
             fill_limits: self.fill_limits,
+            derive: self.derive,
         }
     }
 
@@ -217,6 +225,15 @@ impl Intake {
         let receipt = self.store.accept(self.batch(&app, items)).await?;
         self.metrics.received(&receipt);
         Ok(receipt.accepted + receipt.resent + receipt.unparsed)
+    }
+
+    /// Takes a capability update that has numbers left to hear of it some further;
+    /// says whether more is left.
+    pub async fn derive_rest(&self) -> Result<bool, Error> {
+        let (now, random) = (self.env.clock.now(), self.env.entropy.u64());
+        let (events, more) = self.store.derive(DERIVE_STEP, now, random).await?;
+        self.metrics.derived(Derived::Capability, events);
+        Ok(more)
     }
 }
 

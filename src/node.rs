@@ -40,6 +40,8 @@ pub struct Settings {
     pub operator_key: Option<SecretString>,
     /// Whether limits that Meta leaves out are filled in.
     pub fill_limits: bool,
+    /// Whether events are derived from capability updates.
+    pub derive: bool,
     /// How long events are kept.
     pub events_kept: Duration,
     /// How long the journal is kept.
@@ -100,7 +102,7 @@ impl Node {
             Arc::clone(store),
             env.clone(),
             metrics.clone(),
-            settings.fill_limits,
+            (settings.fill_limits, settings.derive),
             Arc::clone(&errand),
         ));
         let means = Means {

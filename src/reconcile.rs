@@ -25,6 +25,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::env::Env;
+use crate::model::event::Derived;
 use crate::model::id::BusinessAccountId;
 use crate::model::reading::{NumberReading, Reading};
 use crate::model::reconciliation::{Failure, Gain, Trouble};
@@ -271,7 +272,7 @@ impl Work {
         let id = &due.business_account;
         match &result {
             Ok(Gain { numbers, learned, events, .. }) if *events > 0 => {
-                self.means.metrics.recovered(*events);
+                self.means.metrics.derived(Derived::Reconciliation, *events);
                 tracing::info!(business_account = %id, numbers, learned, events, "the Graph API told what was missed");
             }
             Ok(gain) => {

@@ -79,10 +79,10 @@ async fn notify(State(ingest): State<Ingest>, Path(app): Path<String>, request: 
 
 /// 200, and what became of the changes: for people with curl, Meta does not mind.
 fn accepted(receipt: &Receipt) -> Response {
-    let Receipt { accepted, duplicate, resent, unrouted, unparsed, ignored } = receipt;
+    let Receipt { accepted, duplicate, resent, unrouted, unparsed, ignored, derived, .. } = receipt;
     let told = format!(
         "{{\"accepted\":{accepted},\"duplicate\":{duplicate},\"resent\":{resent},\"unrouted\":{unrouted},\
-         \"unparsed\":{unparsed},\"ignored\":{ignored}}}"
+         \"unparsed\":{unparsed},\"ignored\":{ignored},\"derived\":{derived}}}"
     );
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),

@@ -138,7 +138,7 @@ macro_rules! in_path {
 }
 in_path!(
     AccountId => "accountId", BusinessAccountId => "businessAccountId", EventId => "eventId",
-    WebhookId => "webhookId", DeliveryId => "deliveryId", Name => "id"
+    WebhookId => "webhookId", DeliveryId => "deliveryId", Name => "id", PhoneNumber => "phoneNumber"
 );
 
 /// An id of ours that is only looked up: of a key, of a bulk replay.
@@ -151,6 +151,20 @@ impl FromStr for Name {
         let fits =
             (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if fits { Ok(Self(text.to_owned())) } else { Err("must be an id as this API gave it") }
+    }
+}
+
+/// A number as people write it: `15550783881`, `+1 555-078-3881`, `+1 (555) 078 3881`.
+pub(super) struct PhoneNumber(pub(super) Subject);
+
+impl FromStr for PhoneNumber {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let dressing =
+            |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | '/' | '(' | ')' | ' ' | '\u{a0}');
+        let number = Subject::number(text).filter(|_| text.chars().all(dressing));
+        number.map(Self).ok_or("must be a phone number such as 15550783881 or %2B1-555-078-3881")
     }
 }
 

@@ -7,6 +7,7 @@ mod accounts;
 pub(super) mod compat;
 mod deliveries;
 mod events;
+mod numbers;
 mod operator;
 mod reconciliation;
 mod replays;
@@ -22,6 +23,7 @@ pub(super) use accounts::{
 };
 pub(super) use deliveries::{Attempt, DeliveriesQuery, Delivery, DeliveryDetail, DeliveryStatus};
 pub(super) use events::{Event, EventDetail, EventRef, EventsQuery, Publish};
+pub(super) use numbers::{HistoryItem, Number, NumbersQuery, PutNumber};
 pub(super) use operator::{Unparsed, Unrouted};
 pub(super) use reconciliation::{PutAccessToken, ReadingState, Reconciliation, TokenOwner};
 pub(super) use replays::{Counted, NewReplay, Replay, ReplayAnswer};

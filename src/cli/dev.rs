@@ -266,6 +266,7 @@ fn guide(config: &Config, base: &str, file: &Path, webhook: &Webhook, receiver_u
          configuration    {file}\n\n\
          Try next, in another terminal:\n\
          \x20 bellwether trigger DOWNGRADE\n\
+         \x20 bellwether trigger business_capability_update --max-daily-conversations-per-business 100000\n\
          \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/accounts/{account}/events\n\
          \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/accounts/{account}/deliveries\n\
          \x20 your own receiver: curl -X POST -H 'Authorization: Bearer {key}' \\\n\

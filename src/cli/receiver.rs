@@ -42,8 +42,12 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
     let header =
         |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned();
     let (attempt, sequence) = (header("bellwether-attempt"), header("bellwether-sequence"));
+    let derived = match headers.get("bellwether-derived") {
+        Some(_) => format!(", derived from {}", header("bellwether-derived")),
+        None => String::new(),
+    };
     say(format_args!(
-        "webhook arrived: signature verified, attempt {attempt}, sequence {sequence}\n{}\n",
+        "webhook arrived: signature verified, attempt {attempt}, sequence {sequence}{derived}\n{}\n",
         String::from_utf8_lossy(&body)
     ));
     // Whoever waits for the first ones may have gone.

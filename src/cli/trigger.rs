@@ -9,13 +9,15 @@ use super::client::Client;
 use super::{Exit, Failure, dev_config, runtime, say};
 use crate::config::Config;
 use crate::env::Clock;
+use crate::model::change::{CAPABILITY_FIELD, QUALITY_FIELD};
 use crate::model::time::Timestamp;
 use crate::policy::signature::MetaKey;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// What happened: UPGRADE, DOWNGRADE, FLAGGED, UNFLAGGED, ONBOARDING, `THROUGHPUT_UPGRADE`, or
-    /// any other value
+    /// any other value; or `business_capability_update`, by which the portfolio's limit changes for
+    /// all numbers of the business account
     #[arg(value_name = "EVENT")]
     event: String,
     /// The number it happened to, as Meta shows it
@@ -27,7 +29,7 @@ pub(super) struct Arguments {
     /// The limit before [default: one that fits the event]
     #[arg(long, value_name = "TIER")]
     old_limit: Option<String>,
-    /// The portfolio's limit
+    /// The portfolio's limit [default of a `business_capability_update`: 10000]
     #[arg(long, value_name = "TIER")]
     max_daily_conversations_per_business: Option<String>,
     /// The WhatsApp Business Account
@@ -89,6 +91,13 @@ fn spelled(event: &str) -> String {
 
 /// The notification that the arguments describe.
 fn notification(arguments: &Arguments, now: Timestamp) -> Value {
+    if arguments.event.eq_ignore_ascii_case(CAPABILITY_FIELD) {
+        let limit = arguments.max_daily_conversations_per_business.as_deref().unwrap_or("10000");
+        // As Meta writes it: a number, if it is one.
+        let limit = limit.parse::<i64>().map_or_else(|_| Value::from(limit), Value::from);
+        let value = [("max_daily_conversations_per_business".to_owned(), limit)];
+        return change_of(CAPABILITY_FIELD, &arguments.business_account, now, &value.into_iter().collect());
+    }
     let event = spelled(&arguments.event);
     let (old, current) = match event.as_str() {
         "UPGRADE" => (Some("TIER_1K"), Some("TIER_10K")),
@@ -120,16 +129,22 @@ fn notification(arguments: &Arguments, now: Timestamp) -> Value {
 
 /// A notification of one quality change.
 pub(super) fn change(business_account: &str, now: Timestamp, value: &Map<String, Value>) -> Value {
+    change_of(QUALITY_FIELD, business_account, now, value)
+}
+
+fn change_of(field: &str, business_account: &str, now: Timestamp, value: &Map<String, Value>) -> Value {
     json!({"object": "whatsapp_business_account", "entry": [{
         "id": business_account, "time": now.seconds(),
-        "changes": [{"field": "phone_number_quality_update", "value": value}],
+        "changes": [{"field": field, "value": value}],
     }]})
 }
 
 /// What the server made of it, and what to do if that was not an event.
 fn told(receipt: &Value) -> String {
     let count = |name: &str| receipt.get(name).and_then(Value::as_u64).unwrap_or(0);
-    let hint = if count("accepted") > 0 {
+    let hint = if count("derived") > 0 {
+        "one event, and one of each number whose limit it changes; their webhooks get them now"
+    } else if count("accepted") > 0 {
         "one event; its webhooks get it now"
     } else if count("resent") > 0 {
         "no event: the number's latest change said the same, so this counts as Meta sending it again; change a value"

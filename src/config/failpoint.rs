@@ -33,7 +33,6 @@ impl Rule {
             "after_commit" => Point::AfterCommit,
             "after_answer" => Point::AfterAnswer,
             "before_settle" => Point::BeforeSettle,
-            "dispatching" => Point::Dispatching,
             _ => return None,
         };
         let (action, nth) = match action.split_once(':') {
@@ -66,6 +65,7 @@ fn word(weakness: Weakness) -> &'static str {
         Weakness::ResolveTwice => "resolve_twice",
         Weakness::RecordBeforeSending => "record_before_sending",
         Weakness::NoFencing => "no_fencing",
+        Weakness::DispatcherDies => "dispatcher_dies",
     }
 }
 
@@ -86,7 +86,7 @@ fn no_plan() -> Problem {
     Problem::new(
         format!("{VARIABLE} is not a list of faults"),
         format!(
-            "write POINT=ACTION[:N], POINT one of before_commit, after_commit, after_answer, before_settle, dispatching, ACTION exit or error; or one of {words}"
+            "write POINT=ACTION[:N], POINT one of before_commit, after_commit, after_answer, before_settle, ACTION exit or error; or one of {words}"
         ),
     )
 }

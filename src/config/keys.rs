@@ -202,6 +202,12 @@ pub const KEYS: &[Key] = &[
         "Whether `currentLimit` and `oldLimit` are filled in where Meta leaves them out and they are known.",
     ),
     key(
+        "events.derive_from_capability",
+        Switch,
+        Is("true"),
+        "Whether a `business_capability_update` that changes the limit becomes an `UPGRADE` or `DOWNGRADE` event of each number of the business account, unless the number's own notification said it.",
+    ),
+    key(
         "events.flag_from_rating",
         Switch,
         Is("true"),

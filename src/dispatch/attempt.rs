@@ -16,6 +16,7 @@ use crate::env::{Fault, Point, Weakness};
 use crate::model::attempt::{ANSWER_KEPT_BYTES, Attempt, Outcome, OutcomeClass};
 use crate::model::delivery::DeliveryState;
 use crate::model::id::WebhookKey;
+use crate::model::number::What;
 use crate::model::time::Timestamp;
 use crate::policy::retry::{Verdict, judge};
 use crate::policy::signature::sign_webhook;
@@ -207,6 +208,14 @@ fn headers(
     ];
     if claimed.test {
         headers.push((HeaderName::from_static("bellwether-test"), HeaderValue::from_static("true")));
+    }
+    if let Some(derived) = claimed.derived {
+        let why = HeaderValue::from_static(derived.as_str());
+        headers.push((HeaderName::from_static("bellwether-derived"), why));
+    }
+    if !claimed.stale.is_empty() {
+        let names: Vec<_> = claimed.stale.iter().map(What::as_str).collect();
+        headers.push((HeaderName::from_static("bellwether-stale"), text(names.join(", "))));
     }
     headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
     headers

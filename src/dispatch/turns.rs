@@ -91,6 +91,7 @@ mod tests {
     use super::*;
     use crate::model::delivery::Lane;
     use crate::model::id::{DeliveryId, EventId, NumberKey};
+    use crate::model::number::Stale;
     use crate::store::queue::Lease;
 
     fn claimed(webhook: i64, number: i64) -> Claimed {
@@ -103,6 +104,8 @@ mod tests {
             attempts: 0,
             attempts_before: 0,
             test: false,
+            derived: None,
+            stale: Stale::default(),
             body: (*b"{}").into(),
         }
     }

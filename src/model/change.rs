@@ -32,6 +32,9 @@ pub struct Change {
 pub enum Detail {
     /// A number's limit, throughput or quality: the seed's event.
     Quality(Quality),
+    /// A `business_capability_update` that says the limit of the business
+    /// account's numbers.
+    Capability(Capability),
     /// Any other business-management change, mapped already.
     Other {
         /// The `eventType`.
@@ -56,6 +59,20 @@ pub struct Quality {
     /// The portfolio's limit, in Meta's newer words.
     pub max_daily_conversations_per_business: Option<String>,
 }
+
+/// The value of a `business_capability_update`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capability {
+    /// The limit of each number as said: `10000`, `TIER_10K`, `-1`..
+    pub limit: String,
+    /// Whether it was said of the portfolio, as nowadays, and not of each number.
+    pub of_portfolio: bool,
+    /// The `eventDetails` of the change's own event, JSON.
+    pub details: String,
+}
+
+/// Meta's field of capability updates, and their `eventType`.
+pub const CAPABILITY_FIELD: &str = "business_capability_update";
 
 /// The seed's `eventType`, and Meta's field of the same name.
 pub const QUALITY_FIELD: &str = "phone_number_quality_update";

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::change::{Detail, QUALITY_FIELD, Quality};
+use super::change::{CAPABILITY_FIELD, Detail, QUALITY_FIELD, Quality};
 use super::id::{AccountId, BusinessAccountId, EventId};
 use super::time::Timestamp;
 
@@ -46,6 +46,42 @@ struct Meta<'a> {
     max_daily_conversations_per_business: Option<&'a str>,
 }
 
+/// Why there is an event that no notification said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Derived {
+    /// A `business_capability_update` changed the limit of the business account's
+    /// numbers.
+    Capability,
+    /// The source of truth differed from what was known.
+    Reconciliation,
+}
+
+impl Derived {
+    /// All of them, in the order of their codes, which begin with 1.
+    pub const ALL: [Self; 2] = [Self::Capability, Self::Reconciliation];
+
+    /// Its name, as the header `bellwether-derived` and the API have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Capability => CAPABILITY_FIELD,
+            Self::Reconciliation => "reconciliation",
+        }
+    }
+
+    /// Its code in the store.
+    pub fn code(self) -> i64 {
+        match self {
+            Self::Capability => 1,
+            Self::Reconciliation => 2,
+        }
+    }
+
+    /// What has that code.
+    pub fn from_code(code: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|derived| derived.code() == code)
+    }
+}
+
 /// What is common to every event.
 #[derive(Debug, Clone, Copy)]
 pub struct Envelope<'a> {
@@ -64,10 +100,8 @@ pub struct Envelope<'a> {
 pub fn body(envelope: Envelope<'_>, detail: &Detail) -> Vec<u8> {
     let (event_type, event_details) = match detail {
         Detail::Quality(quality) => (QUALITY_FIELD, Details::Quality(quality_details(quality))),
-        Detail::Other { event_type, details } => {
-            let raw: &RawValue = serde_json::from_str(details).expect("details are JSON by construction");
-            (event_type.as_str(), Details::Mapped(raw))
-        }
+        Detail::Capability(capability) => (CAPABILITY_FIELD, Details::Mapped(mapped(&capability.details))),
+        Detail::Other { event_type, details } => (event_type.as_str(), Details::Mapped(mapped(details))),
     };
     let body = Body {
         event_id: &envelope.id.to_string(),
@@ -81,10 +115,15 @@ pub fn body(envelope: Envelope<'_>, detail: &Detail) -> Vec<u8> {
     serde_json::to_vec(&body).expect("strings and raw JSON always serialise")
 }
 
+fn mapped(details: &str) -> &RawValue {
+    serde_json::from_str(details).expect("details are JSON by construction")
+}
+
 /// The `eventType` of a change.
 pub fn event_type(detail: &Detail) -> &str {
     match detail {
         Detail::Quality(_) => QUALITY_FIELD,
+        Detail::Capability(_) => CAPABILITY_FIELD,
         Detail::Other { event_type, .. } => event_type,
     }
 }

@@ -1,5 +1,5 @@
 //! What must be done now and then: routing what waited, the store's own
-//! housekeeping, taking bulk replays further, retention. Runs when there is an
+//! housekeeping, holding capability updates against what numbers are left, taking bulk replays further, retention. Runs when there is an
 //! errand, else once an hour: an idle node does not wake a core.
 
 use std::sync::Arc;
@@ -94,8 +94,9 @@ impl Janitor {
         if routed > 0 {
             tracing::info!(changes = routed, "routed what waited for its business account");
         }
+        let deriving = self.intake.derive_rest().await?;
         let replaying = self.store.advance_replays(REPLAY_STEP, self.clock.now()).await?;
-        Ok(match (untidy || routed > 0, replaying) {
+        Ok(match (untidy || routed > 0 || deriving, replaying) {
             (true, _) => Busy::More,
             (false, true) => Busy::Replaying,
             (false, false) => Busy::Idle,

@@ -255,6 +255,7 @@ fn settings(config: &Config, shares: Shares, own: SocketAddr) -> Settings {
         apps: apps.collect::<HashMap<_, _>>(),
         operator_key: config.operator.key.clone(),
         fill_limits: config.events.fill_limits,
+        derive: config.events.derive_from_capability,
         events_kept: config.retention.events,
         journal_kept: config.retention.journal,
         body_timeout: config.server.body_timeout,

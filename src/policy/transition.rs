@@ -1,68 +1,231 @@
-//! A number's state and a change: whether it is news, what it says in full,
-//! and what is known afterwards (contract.md 5.1 and 5.5).
+//! A number's state and what is said of it: whether that is news, what it says
+//! in full, and what is known afterwards (contract.md 5.1 and 5.5).
+//!
+//! Four speak of a number: its own notifications (and what the account
+//! publishes), a `business_capability_update` of its business account, readings
+//! of the source of truth, and a person. Whatever they say goes through
+//! [`Learning`]: a thing that is known changes only by what is said for a time
+//! that is not earlier, so nothing late, repeated or overtaken makes it
+//! regress. The first kind is here; the others, which make events that no
+//! notification said, are in `derived`. What these told is remembered for a
+//! while: the number's own notification may follow, and must not tell it again.
+
+mod derived;
+mod learning;
+
+use std::time::Duration;
 
 use crate::model::change::{Change, Detail, Quality};
 use crate::model::id::Position;
-use crate::model::number::{LATEST_KEPT, Latest, NumberState};
+use crate::model::number::{Changed, LATEST_KEPT, Latest, LearnedBy, NumberState, Stale, What};
 use crate::model::time::Timestamp;
+use crate::model::word::Word;
+pub use derived::{ByHand, DerivedEvent, Learned, by_capability, by_hand, by_reading, retired};
+use learning::Learning;
 
-/// Within this span the latest value, stamped anew, is a resend.
+/// Within this span the latest value, stamped anew, is a resend; and a
+/// notification that says what a derived event told.
 pub const RESEND_SECONDS: i64 = 8 * 24 * 3600;
 
-/// Events that speak of the messaging limit, so that an old limit makes sense.
-const LIMIT_EVENTS: [&str; 2] = ["UPGRADE", "DOWNGRADE"];
+/// A time that lies further ahead is taken for this: a bogus one must not keep
+/// what is said later from counting for ever.
+const AHEAD: Duration = Duration::from_hours(24);
+
+/// Under which circumstances something is said.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// When it arrived.
+    pub now: Timestamp,
+    /// For which time it is said.
+    pub at: Timestamp,
+    /// The position that the next event will have.
+    pub position: Position,
+    /// By what it is learned.
+    pub by: LearnedBy,
+    /// Whether limits may be filled in; what Meta sent is never altered.
+    pub fill: bool,
+}
+
+impl Terms {
+    /// The time that it counts for.
+    fn counted(&self) -> Timestamp {
+        self.at.min(self.now.plus(AHEAD))
+    }
+}
 
 /// What a change means for its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transition {
-    /// The latest value again with a later time: no event, but a note at the one
-    /// at this position.
-    Resent(NumberState, Position),
+    /// What is known already, said again: no event, but a note at the one at this
+    /// position. What else changed by it, if anything.
+    Resent(NumberState, Position, Vec<Changed>),
     /// An event, and what is known after it.
-    News(NumberState, Detail),
+    News(News),
 }
 
-/// Holds `change`, arrived at `now`, against what is known of its number. If it
-/// is news, its event will be at `position`. `fill` allows limits to be filled
-/// in; what Meta sent is never altered.
-pub fn transition(
-    state: &NumberState,
-    change: &Change,
-    now: Timestamp,
-    position: Position,
-    fill: bool,
-) -> Transition {
-    let time = change.time.unwrap_or_else(|| now.seconds());
-    if let Some(event) = resent(state, change, time) {
-        let latest = latest_after(state, change, time, event);
-        return Transition::Resent(NumberState { latest, ..state.clone() }, event);
+/// An event to be, and what is known after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// What is known then.
+    pub state: NumberState,
+    /// What it says in full.
+    pub detail: Detail,
+    /// What changed by it.
+    pub changed: Vec<Changed>,
+    /// What it tells although something newer is known.
+    pub stale: Stale,
+}
+
+/// Holds `change` against what is known of its number.
+pub fn transition(state: &NumberState, change: &Change, terms: &Terms) -> Transition {
+    let time = change.time.unwrap_or_else(|| terms.now.seconds());
+    let at = terms.counted();
+    let own = change.subject.digits().is_some();
+    let quality = match &change.detail {
+        Detail::Quality(quality) if own => Some(quality),
+        Detail::Quality(_) | Detail::Capability(_) | Detail::Other { .. } => None,
+    };
+    if own && change.time.is_some() {
+        let latest =
+            resent(state, change, time).filter(|_| quality.is_none_or(|said| holds(state, said, at)));
+        let told = || quality.and_then(|said| already_told(state, said, time, at));
+        if let Some(event) = latest.or_else(told) {
+            let said_again = said_again(state, quality, terms);
+            return Transition::Resent(
+                NumberState { latest: latest_after(state, change, time, event), ..said_again.0 },
+                event,
+                said_again.1,
+            );
+        }
+    }
+    Transition::News(news(state, change, quality, time, terms))
+}
+
+/// What is known after it is said again: that confirms it, and what else is said
+/// and nobody knew is learned.
+fn said_again(state: &NumberState, quality: Option<&Quality>, terms: &Terms) -> (NumberState, Vec<Changed>) {
+    let mut learning = Learning::new(state, terms.by, terms.counted());
+    for (what, value) in quality.into_iter().flat_map(said) {
+        let limit = state.value(What::Limit).filter(|_| what == What::PortfolioLimit);
+        // The limit that is known, in other words: the portfolio's has become this.
+        if limit.is_some_and(|limit| What::Limit.same(limit, &value)) {
+            learning.say(what, value, None);
+        } else {
+            learning.repeat(what, &value);
+        }
+    }
+    let Learning { state: mut next, changed, .. } = learning;
+    if !changed.is_empty() {
+        next.revision += 1;
+        next.changed_at = terms.now;
+    }
+    (next, changed)
+}
+
+fn news(state: &NumberState, change: &Change, quality: Option<&Quality>, time: i64, terms: &Terms) -> News {
+    let mut learning = Learning::new(state, terms.by, terms.counted());
+    if let Some(quality) = quality {
+        for (what, value) in said(quality) {
+            learning.say(what, value, Some(terms.position));
+        }
     }
     let detail = match &change.detail {
-        Detail::Quality(quality) if fill => Detail::Quality(filled(state, quality)),
-        detail @ (Detail::Quality(_) | Detail::Other { .. }) => detail.clone(),
+        Detail::Quality(quality) if terms.fill => Detail::Quality(filled(state, quality)),
+        detail @ (Detail::Quality(_) | Detail::Capability(_) | Detail::Other { .. }) => detail.clone(),
     };
-    let next = NumberState {
+    let Learning { state: next, changed, stale, .. } = learning;
+    let state = NumberState {
         sequence: state.sequence + 1,
-        limit: limit_after(state, &change.detail, Timestamp::from_seconds(time).unwrap_or(now)),
-        latest: latest_after(state, change, time, position),
+        changed_at: terms.now,
+        retired: false,
+        latest: latest_after(state, change, time, terms.position),
+        ..next
     };
-    Transition::News(next, detail)
+    News { state, detail, changed, stale }
 }
 
-/// The position of the event that `change` repeats, if it is a resend.
+/// The position of the event that `change` repeats, if it is the latest value
+/// of its field, stamped anew.
 fn resent(state: &NumberState, change: &Change, time: i64) -> Option<Position> {
-    let about_a_number = change.subject.digits().is_some();
-    let latest = state.latest.iter().find(|latest| latest.field == change.field);
-    let latest = latest.filter(|_| about_a_number && change.time.is_some())?;
+    let latest = state.latest.iter().find(|latest| latest.field == change.field.as_str())?;
     let age = time.saturating_sub(latest.time);
     let again = latest.fingerprint == change.fingerprint && age > 0 && age <= RESEND_SECONDS;
     again.then_some(latest.event)
 }
 
+/// Whether the change would make nothing different: something else may have
+/// been learned in between, and then it is news again, unless that is newer.
+fn holds(state: &NumberState, quality: &Quality, at: Timestamp) -> bool {
+    let Some((what, value)) = subject_matter(quality) else { return true };
+    state.known(what).is_none_or(|known| known.confirmed > at || what.same(&known.value, &value))
+}
+
+/// The derived event that told already what the number's own notification says
+/// now.
+fn already_told(state: &NumberState, quality: &Quality, time: i64, at: Timestamp) -> Option<Position> {
+    if state.told.is_empty() {
+        return None;
+    }
+    let matter = subject_matter(quality);
+    let onboarding = quality.event == "ONBOARDING";
+    if matter.is_none() && !onboarding {
+        return None;
+    }
+    let near = |since: Timestamp| time.abs_diff(since.seconds()) <= RESEND_SECONDS.unsigned_abs();
+    let told = state.told.iter().rev().find(|told| {
+        let same = match (&matter, told.what) {
+            (Some((what, value)), Some(told_of)) => *what == told_of && what.same(&told.value, value),
+            (None, None) => onboarding,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same && near(told.since) && told.until.is_none_or(|until| at < until)
+    })?;
+    // What it says besides must not be news either; a portfolio's limit that is the
+    // one said is the same in other words.
+    let limit = limit_said(quality).map(Word::new);
+    let mut besides = said(quality).filter(|(what, _)| Some(*what) != told.what);
+    let known = besides.all(|(what, value)| {
+        let in_other_words =
+            what == What::PortfolioLimit && limit.as_ref().is_some_and(|it| what.same(it, &value));
+        let known = state.known(what);
+        in_other_words || known.is_none_or(|known| known.confirmed > at || what.same(&known.value, &value))
+    });
+    known.then_some(told.event)
+}
+
+/// What a change is about in the first place, and how that is.
+fn subject_matter(quality: &Quality) -> Option<(What, Word)> {
+    match quality.event.as_str() {
+        "UPGRADE" | "DOWNGRADE" => limit_said(quality).map(|limit| (What::Limit, Word::new(limit))),
+        "FLAGGED" | "UNFLAGGED" => Some((What::Flagged, Word::new(&quality.event))),
+        "THROUGHPUT_UPGRADE" => Some((What::Throughput, Word::new("HIGH"))),
+        "THROUGHPUT_DOWNGRADE" => Some((What::Throughput, Word::new("STANDARD"))),
+        _ => None,
+    }
+}
+
+/// All that a change says of its number. On throughput changes `current_limit`
+/// is the throughput level, not the messaging limit (seed, *meta object
+/// description*).
+fn said(quality: &Quality) -> impl Iterator<Item = (What, Word)> {
+    let limit = limit_said(quality).map(|limit| (What::Limit, Word::new(limit)));
+    let portfolio = quality.max_daily_conversations_per_business.as_deref();
+    let portfolio = portfolio.map(|limit| (What::PortfolioLimit, Word::new(limit)));
+    let other = subject_matter(quality).filter(|(what, _)| *what != What::Limit);
+    limit.into_iter().chain(portfolio).chain(other)
+}
+
+/// The messaging limit that a change says.
+fn limit_said(quality: &Quality) -> Option<&str> {
+    let said = quality.current_limit.as_ref().or(quality.max_daily_conversations_per_business.as_ref());
+    said.filter(|_| !speaks_of_throughput(quality)).map(String::as_str)
+}
+
 fn latest_after(state: &NumberState, change: &Change, time: i64, event: Position) -> Vec<Latest> {
-    let Change { field, fingerprint, .. } = change;
-    let mut latest: Vec<_> = state.latest.iter().filter(|latest| latest.field != *field).cloned().collect();
-    latest.push(Latest { field: field.clone(), fingerprint: *fingerprint, time, event });
+    let field = Word::new(&change.field);
+    let mut latest = Vec::with_capacity(state.latest.len() + 1);
+    latest.extend(state.latest.iter().filter(|latest| latest.field != field).cloned());
+    latest.push(Latest { field, fingerprint: change.fingerprint, time, event });
     let surplus = latest.len().saturating_sub(LATEST_KEPT);
     latest.drain(..surplus);
     latest
@@ -73,161 +236,22 @@ fn filled(state: &NumberState, quality: &Quality) -> Quality {
     if filled.current_limit.is_none() {
         filled.current_limit.clone_from(&quality.max_daily_conversations_per_business);
     }
-    let known = state.limit.as_ref().map(|(limit, _)| limit);
-    let speaks_of_limit = LIMIT_EVENTS.contains(&quality.event.as_str());
-    if filled.old_limit.is_none() && speaks_of_limit && filled.current_limit.as_ref() != known {
-        filled.old_limit = known.cloned();
+    let known = state.value(What::Limit).map(Word::as_str);
+    let speaks_of_limit = matches!(quality.event.as_str(), "UPGRADE" | "DOWNGRADE");
+    if filled.old_limit.is_none() && speaks_of_limit && filled.current_limit.as_deref() != known {
+        filled.old_limit = known.map(str::to_owned);
     }
     if filled.current_limit.is_none() && !speaks_of_limit && !speaks_of_throughput(quality) {
-        filled.current_limit = known.cloned();
+        filled.current_limit = known.map(str::to_owned);
     }
     filled
 }
 
-/// On throughput changes `current_limit` is the throughput level, not the
-/// messaging limit (seed, *meta object description*).
 fn speaks_of_throughput(quality: &Quality) -> bool {
     quality.event.starts_with("THROUGHPUT")
 }
 
-/// The limit known after a change: what it says, unless something later is known.
-fn limit_after(state: &NumberState, detail: &Detail, time: Timestamp) -> Option<(String, Timestamp)> {
-    let Detail::Quality(quality) = detail else {
-        return state.limit.clone();
-    };
-    if speaks_of_throughput(quality) {
-        return state.limit.clone();
-    }
-    let said = quality.current_limit.as_ref().or(quality.max_daily_conversations_per_business.as_ref());
-    let known_later = state.limit.as_ref().is_some_and(|(_, since)| *since > time);
-    match said.filter(|_| !known_later) {
-        Some(limit) => Some((limit.clone(), time)),
-        None => state.limit.clone(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::number::Subject;
-
-    const NOW: i64 = 1_750_000_000;
-
-    fn quality(event: &str, current: &str, old: &str, max: &str) -> Quality {
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Quality {
-            display_phone_number: "15550783881".into(),
-            event: event.into(),
-            current_limit: some(current),
-            old_limit: some(old),
-            max_daily_conversations_per_business: some(max),
-        }
-    }
-
-    fn change(quality: Quality, value: u8, time: Option<i64>) -> Change {
-        Change {
-            business_account: "102290129340398".parse().unwrap(),
-            time,
-            field: "phone_number_quality_update".into(),
-            subject: Subject::number("15550783881").unwrap(),
-            fingerprint: [value; 16],
-            detail: Detail::Quality(quality),
-            raw: String::new(),
-        }
-    }
-
-    fn knowing(limit: &str) -> NumberState {
-        let since = Timestamp::from_seconds(NOW - 100).unwrap();
-        NumberState { sequence: 4, limit: Some((limit.into(), since)), latest: Vec::new() }
-    }
-
-    fn news(state: &NumberState, change: &Change) -> (NumberState, Quality) {
-        let now = Timestamp::from_seconds(NOW).unwrap();
-        let Transition::News(next, Detail::Quality(quality)) = transition(state, change, now, 9, true) else {
-            panic!("expected news of {change:?}")
-        };
-        (next, quality)
-    }
-
-    #[test]
-    fn limits_are_filled_from_what_is_known_and_never_altered() {
-        let nothing = NumberState::default();
-        let known = knowing("TIER_1K");
-        let cases = [
-            // what is known, (event, current, old, max) as sent, (current, old) as told
-            (&nothing, ("ONBOARDING", "", "", "TIER_2K"), ("TIER_2K", "")),
-            (&nothing, ("FLAGGED", "", "", ""), ("", "")),
-            (&known, ("FLAGGED", "", "", ""), ("TIER_1K", "")),
-            (&known, ("UPGRADE", "TIER_10K", "", ""), ("TIER_10K", "TIER_1K")),
-            (&known, ("UPGRADE", "TIER_1K", "", ""), ("TIER_1K", "")),
-            (&known, ("UPGRADE", "TIER_10K", "TIER_250", "TIER_100K"), ("TIER_10K", "TIER_250")),
-            (&known, ("UPGRADE", "", "", "TIER_10K"), ("TIER_10K", "TIER_1K")),
-            (&known, ("UPGRADE", "", "", ""), ("", "TIER_1K")),
-            (&known, ("THROUGHPUT_UPGRADE", "TIER_UNLIMITED", "", ""), ("TIER_UNLIMITED", "")),
-            (&known, ("THROUGHPUT_UPGRADE", "", "", ""), ("", "")),
-        ];
-        for (state, (event, current, old, max), told) in cases {
-            let (_, full) = news(state, &change(quality(event, current, old, max), 1, Some(NOW)));
-            let said = (full.current_limit.unwrap_or_default(), full.old_limit.unwrap_or_default());
-            assert_eq!((said.0.as_str(), said.1.as_str()), told, "{event} {current} {old} {max}");
-        }
-    }
-
-    #[test]
-    fn nothing_is_filled_when_filling_is_off() {
-        let sent = quality("UPGRADE", "", "", "TIER_10K");
-        let now = Timestamp::from_seconds(NOW).unwrap();
-        let change = change(sent.clone(), 1, Some(NOW));
-        let told = transition(&knowing("TIER_1K"), &change, now, 9, false);
-        assert!(matches!(told, Transition::News(_, Detail::Quality(told)) if told == sent));
-    }
-
-    #[test]
-    fn a_throughput_level_and_a_late_change_leave_the_known_limit_alone() {
-        let limit = |state: &NumberState| state.limit.clone().unwrap().0;
-        let (next, _) = news(
-            &knowing("TIER_1K"),
-            &change(quality("THROUGHPUT_UPGRADE", "TIER_UNLIMITED", "", ""), 1, Some(NOW)),
-        );
-        assert_eq!(limit(&next), "TIER_1K");
-        let (next, _) =
-            news(&knowing("TIER_1K"), &change(quality("UPGRADE", "TIER_250", "", ""), 1, Some(NOW - 9_000)));
-        assert_eq!(limit(&next), "TIER_1K");
-        let (next, _) =
-            news(&knowing("TIER_1K"), &change(quality("UPGRADE", "TIER_10K", "", ""), 1, Some(NOW)));
-        assert_eq!(limit(&next), "TIER_10K");
-    }
-
-    #[test]
-    fn the_latest_value_stamped_anew_within_8_days_is_a_resend_and_later_or_changed_it_is_news() {
-        let now = Timestamp::from_seconds(NOW).unwrap();
-        let upgrade = |value, time| change(quality("UPGRADE", "TIER_10K", "", ""), value, time);
-        let (state, _) = news(&NumberState::default(), &upgrade(1, Some(NOW)));
-        let resent = |state: &NumberState, change: &Change| {
-            matches!(transition(state, change, now, 1, true), Transition::Resent(..))
-        };
-        assert!(resent(&state, &upgrade(1, Some(NOW + 1))));
-        assert!(resent(&state, &upgrade(1, Some(NOW + RESEND_SECONDS))));
-        assert!(!resent(&state, &upgrade(1, Some(NOW + RESEND_SECONDS + 1))));
-        assert!(!resent(&state, &upgrade(1, Some(NOW - 1))), "an earlier one is late news");
-        let (between, _) = news(&state, &upgrade(2, Some(NOW + 1)));
-        assert!(!resent(&between, &upgrade(1, Some(NOW + 2))), "after a different one it is news again");
-    }
-
-    #[test]
-    fn another_fields_change_in_between_leaves_a_resend_a_resend() {
-        let now = Timestamp::from_seconds(NOW).unwrap();
-        let upgrade = |time| change(quality("UPGRADE", "TIER_10K", "", ""), 1, Some(time));
-        let other =
-            Change { field: "account_update".into(), ..change(quality("X", "", "", ""), 9, Some(NOW)) };
-        let (state, _) = news(&NumberState::default(), &upgrade(NOW));
-        let (state, _) = news(&state, &other);
-        assert!(matches!(transition(&state, &upgrade(NOW + 5), now, 1, true), Transition::Resent(..)));
-    }
-
-    #[test]
-    fn every_event_has_the_next_sequence() {
-        let (next, _) = news(&knowing("TIER_1K"), &change(quality("UPGRADE", "", "", ""), 1, None));
-        assert_eq!(next.sequence, 5);
-    }
-}
+mod properties;
+#[cfg(test)]
+mod tests;

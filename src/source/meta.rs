@@ -11,6 +11,7 @@
 //! are not read at all.
 
 mod account;
+mod capability;
 mod change;
 mod fit;
 pub(super) mod json;

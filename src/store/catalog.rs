@@ -6,18 +6,24 @@
 //! not make one call scan everything.
 
 use tokio::sync::watch;
+pub mod numbers;
 
 use super::Reply;
 use super::journal::{Follow, Followed};
 use crate::model::account::{Account, ApiKey, BusinessAccount};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, DeliveryState};
+use crate::model::event::Derived;
 use crate::model::id::{
     AccountId, BusinessAccountId, DeliveryId, EventId, Position, SubAccountId, WebhookId, WebhookKey,
 };
-use crate::model::number::Subject;
+use crate::model::number::{Stale, Subject};
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Scope, Webhook, WebhookType};
+pub use numbers::{
+    Entered, HistoryPlace, HistoryQuery, HistoryRow, NumberEntry, NumberPlace, NumberQuery, NumberRow,
+    NumberSort,
+};
 
 /// The control plane.
 pub trait Catalog: Send + Sync + 'static {
@@ -98,6 +104,17 @@ pub trait Catalog: Send + Sync + 'static {
     fn events(&self, query: EventQuery) -> Reply<Page<EventRow, Position>>;
     /// One event of an account and its deliveries.
     fn event(&self, account: AccountId, id: EventId) -> Reply<Option<(EventRow, Vec<Delivery>)>>;
+    /// Numbers of an account, as far as they are known.
+    fn numbers(&self, query: NumberQuery) -> Reply<Page<NumberRow, NumberPlace>>;
+    /// One number; `None` if it is not known or was retired.
+    fn number(&self, account: AccountId, number: Subject) -> Reply<Option<NumberRow>>;
+    /// What changed of a number, newest first; `None` if it was never known.
+    fn history(&self, query: HistoryQuery) -> Reply<Option<Page<HistoryRow, HistoryPlace>>>;
+    /// Enters a number by hand, or what is known of it.
+    fn put_number(&self, entry: NumberEntry) -> Reply<Entered>;
+    /// Retires a number by hand; false if it is not known.
+    fn delete_number(&self, account: AccountId, number: Subject, now: Timestamp) -> Reply<bool>;
+
     /// Deliveries of an account.
     fn deliveries(&self, query: DeliveryQuery) -> Reply<Page<Delivery, DeliveryId>>;
     /// One delivery of an account with every attempt.
@@ -196,6 +213,10 @@ pub struct EventRow {
     pub resends: u32,
     /// Whether it is a test event.
     pub test: bool,
+    /// Why there is such an event, if no notification said it.
+    pub derived: Option<Derived>,
+    /// What it tells although something newer was known when it was accepted.
+    pub stale: Stale,
     /// The exact bytes that are sent, JSON.
     pub body: Vec<u8>,
 }

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::catalog::EventRow;
+use super::catalog::{EventRow, NumberRow};
 use crate::model::delivery::Delivery;
 use crate::model::id::{AccountId, WebhookId};
 use crate::model::number::Subject;
@@ -76,8 +76,10 @@ pub enum News {
     /// A delivery had an attempt, ended, or is to be attempted again: as it stood
     /// then, whatever has become of it since.
     Delivery(Delivery),
-    /// What is known of the number with these digits changed without an event.
-    Number(String),
+    /// What is known of a number changed without an event: how it is now.
+    Number(Box<NumberRow>),
+    /// The number with these digits was retired.
+    Retired(String),
     /// Here is, or may be, missing what the journal does not hold any more.
     Gap,
 }

@@ -8,7 +8,9 @@ use crate::model::attempt::Attempt;
 pub use crate::model::change::Unparsed;
 use crate::model::change::{Change, Fingerprint};
 use crate::model::delivery::{DeliveryState, Lane};
+use crate::model::event::Derived;
 use crate::model::id::{AccountId, DeliveryId, EventId, Position, WebhookId, WebhookKey};
+use crate::model::number::Stale;
 use crate::model::reading::Reading;
 use crate::model::time::Timestamp;
 
@@ -40,9 +42,15 @@ pub trait Queue: Send + Sync + 'static {
     /// oldest first, at most `limit`; none, if none of any waits.
     fn waiting(&self, limit: usize) -> Reply<Vec<Waiting>>;
 
-    /// Holds a reading against what is known, and keeps an event of each thing that
-    /// was missed. `None` if the business account is not registered, or its account
-    /// not configured.
+    /// Holds capability updates against numbers that have not heard of them yet,
+    /// at most `step` of them. Says how many events followed, and whether more is
+    /// left.
+    fn derive(&self, step: usize, now: Timestamp, random: u64) -> Reply<(u64, bool)>;
+
+    /// Takes what the source of truth says of a business account's numbers, each
+    /// number in a transaction with the events that follow. Repeating it makes
+    /// none twice. `None` if the business account is not registered, or its
+    /// account not configured.
     fn observe(&self, observation: Observation) -> Reply<Option<Observed>>;
 
     /// Removes what is older than `retention` says, one small step; says where
@@ -63,6 +71,9 @@ pub struct Batch {
     pub random: u64,
     /// Whether `currentLimit` and `oldLimit` are filled (contract.md 5.1).
     pub fill_limits: bool,
+    /// Whether a capability update becomes an event of each number whose limit it
+    /// changes.
+    pub derive: bool,
 }
 
 /// One item of a notification.
@@ -92,6 +103,36 @@ pub struct Receipt {
     pub unparsed: u64,
     /// Message traffic: counted by the intake, nothing of it is kept.
     pub ignored: u64,
+    /// Events that followed from capability updates, besides.
+    pub derived: u64,
+    /// Capability updates of which numbers have yet to hear: see
+    /// [`Queue::derive`].
+    pub underived: u64,
+}
+
+/// A reading of the source of truth, to be held against what is known.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// When it is handed over.
+    pub now: Timestamp,
+    /// What was read.
+    pub reading: Reading,
+    /// Whether a rating that falls to `RED` or returns from it becomes `FLAGGED`
+    /// or `UNFLAGGED`.
+    pub flags: bool,
+    /// Random bits for event ids.
+    pub random: u64,
+}
+
+/// What became of a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// Numbers it told of.
+    pub numbers: u64,
+    /// Of these, unknown before.
+    pub learned: u64,
+    /// Events that followed.
+    pub events: u64,
 }
 
 /// An event that does not come from Meta.
@@ -180,6 +221,10 @@ pub struct Claimed {
     pub attempts_before: u32,
     /// Whether it is a test event.
     pub test: bool,
+    /// Why there is such an event, if no notification said it.
+    pub derived: Option<Derived>,
+    /// What it tells although something newer was known when it was accepted.
+    pub stale: Stale,
     /// The exact bytes to send.
     pub body: Arc<[u8]>,
 }
@@ -225,31 +270,6 @@ pub struct Waiting {
     pub field: String,
     /// The value, JSON as it came.
     pub raw: String,
-}
-
-/// A reading to be held against what is known.
-#[derive(Debug, Clone)]
-pub struct Observation {
-    /// What it is by now.
-    pub now: Timestamp,
-    /// What was read.
-    pub reading: Reading,
-    /// Whether a rating that falls to `RED`, or returns from it, becomes `FLAGGED`
-    /// or `UNFLAGGED`.
-    pub flags: bool,
-    /// Random bits for event ids.
-    pub random: u64,
-}
-
-/// What came of a reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Observed {
-    /// Numbers in it.
-    pub numbers: u64,
-    /// Of these, numbers that were unknown before.
-    pub learned: u64,
-    /// Events that were missed.
-    pub events: u64,
 }
 
 /// What is old.

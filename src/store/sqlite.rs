@@ -13,19 +13,23 @@
 //! that what is stored is still delivered.
 
 mod accept;
+mod bytes;
 mod catalog;
 mod claim;
 mod connection;
 mod control;
 mod damage;
 mod deliveries;
+mod derived;
 mod events;
 mod interrupt;
 mod journal;
+mod known;
 mod leases;
 mod listing;
 mod numbers;
 mod observe;
+mod overlay;
 mod publish;
 mod queries;
 mod readers;
@@ -51,6 +55,7 @@ use tokio::sync::watch;
 
 pub use connection::{Problem, check_directory, inspect};
 use damage::Damage;
+use overlay::Overlay;
 use readers::{Readers, Shared};
 use space::Space;
 use writer::{Handle, State};
@@ -111,6 +116,8 @@ pub struct Sqlite {
     damage: Damage,
     faults: Faults,
     space: Arc<Space>,
+    /// What is known of numbers whose rows are late.
+    overlay: Overlay,
 }
 
 impl Sqlite {
@@ -128,14 +135,16 @@ impl Sqlite {
     ) -> Result<Self, Error> {
         let lock = connection::lock(&options.path)?;
         let space = Arc::new(Space::new(&options.path, options.mode, metrics.clone()));
-        let (owned, path, planned) = (Arc::clone(&space), &options.path, faults.clone());
+        let overlay = Overlay::default();
+        let (owned, path, planned, known) =
+            (Arc::clone(&space), &options.path, faults.clone(), overlay.clone());
         let open = move || {
             let mut connection = connection::open_writer(path)?;
             weakened::connection(&planned, &connection)?;
             claim::void_leases(&mut connection, now)?;
             stepped::bring_back(&connection, now)?;
             let lock = lock.try_clone().map_err(|error| connection::cannot_lock(path, &error))?;
-            let (alone, handover) = ((lock, Arc::clone(&owned)), Arc::clone(&handover));
+            let (alone, handover) = ((lock, Arc::clone(&owned), known.clone()), Arc::clone(&handover));
             State::new(connection, alone, handover, planned.clone(), metrics.clone(), options.lease_ms)
         };
         let state = open()
@@ -149,7 +158,7 @@ impl Sqlite {
         let (surveys, followers) = (pool(SURVEYS), pool(FOLLOWERS));
         let told = state.told();
         let writer = writer::start(state, options.queue, options.mode)?;
-        Ok(Self { writer, readers, lookups, surveys, followers, told, damage, faults, space })
+        Ok(Self { writer, readers, lookups, surveys, followers, told, damage, faults, space, overlay })
     }
 
     /// Becomes true when the writer has ended on an error it can't survive; the
@@ -263,10 +272,6 @@ impl Queue for Sqlite {
         self.if_space(|store| store.write(move |turn| publish::publish(turn, &publication)))
     }
 
-    fn observe(&self, observation: Observation) -> Reply<Option<Observed>> {
-        self.if_space(|store| store.write(move |turn| observe::observe(turn, &observation)))
-    }
-
     fn claim(&self, wants: Vec<Want>, now: Timestamp) -> Reply<Vec<(WebhookKey, Option<Timestamp>)>> {
         self.write(move |turn| wants.iter().map(|want| claim::claim(turn, *want, now)).collect())
     }
@@ -289,6 +294,18 @@ impl Queue for Sqlite {
 
     fn waiting(&self, limit: usize) -> Reply<Vec<Waiting>> {
         self.write(move |turn| publish::waiting(turn, limit))
+    }
+
+    /// Without space it waits.
+    fn derive(&self, step: usize, now: Timestamp, random: u64) -> Reply<(u64, bool)> {
+        if self.space.refusal().is_some() {
+            return Box::pin(std::future::ready(Ok((0, false))));
+        }
+        self.write(move |turn| derived::go_on(turn, step, now, random))
+    }
+
+    fn observe(&self, observation: Observation) -> Reply<Option<Observed>> {
+        observe::in_steps(self.clone(), observation)
     }
 
     fn retire(&self, retention: Retention) -> Reply<Option<Position>> {

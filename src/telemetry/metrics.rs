@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::logs::Lost;
 use crate::model::attempt::OutcomeClass;
 use crate::model::delivery::DeliveryState;
+use crate::model::event::Derived;
 use crate::model::id::AccountId;
 use crate::model::reconciliation::Trouble;
 use crate::store::catalog::Totals;
@@ -126,6 +127,8 @@ struct Inner {
     registry: Mutex<Registry>,
     /// In the order of [`CHANGES`].
     changes: [Counter; 6],
+    /// In the order of [`Derived::ALL`].
+    derived: [Counter; 2],
     /// In the order of [`Refused::ALL`].
     refused: [Counter; 9],
     /// In the order of [`OutcomeClass::ALL`].
@@ -152,7 +155,6 @@ struct Inner {
     /// In the order of [`Trouble::ALL`].
     unread: [Counter; 11],
     reading: Histogram,
-    recovered: Counter,
     unreconciled: Gauge,
 }
 
@@ -202,6 +204,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix("bellwether");
         let r = &mut registry;
         let changes = ("changes", "Changes that notifications brought", "result");
+        let derived =
+            ("events_derived", "Events that no notification said, by what they follow from", "from");
         let refused = ("notifications_refused", "Notifications that were not taken", "reason");
         let attempts = ("attempts", "Attempts to deliver, by what came of them", "class");
         let settled = ("deliveries_settled", "Deliveries that ended", "state");
@@ -220,6 +224,7 @@ impl Metrics {
         );
         let inner = Inner {
             changes: family(r, changes, CHANGES),
+            derived: family(r, derived, Derived::ALL.map(Derived::as_str)),
             refused: family(r, refused, Refused::ALL.map(Refused::as_str)),
             attempts: family(r, attempts, OutcomeClass::ALL.map(OutcomeClass::as_str)),
             settled: [None, Some(delivered), Some(exhausted), Some(canceled)],
@@ -240,7 +245,6 @@ impl Metrics {
             reconciled,
             unread,
             reading: Histogram::new(exponential_buckets(0.05, 2.0, 14)),
-            recovered: Counter::default(),
             unreconciled: Gauge::default(),
         };
         inner.register_single(r);
@@ -255,6 +259,12 @@ impl Metrics {
         for (counter, count) in self.0.changes.iter().zip(counts) {
             counter.inc_by(count);
         }
+        self.derived(Derived::Capability, receipt.derived);
+    }
+
+    /// Counts events that no notification said.
+    pub fn derived(&self, from: Derived, events: u64) {
+        self.0.derived[from as usize].inc_by(events);
     }
 
     /// Counts changes of fields that are not stored.
@@ -303,11 +313,6 @@ impl Metrics {
         let counter = trouble.map_or(&self.0.reconciled, |trouble| &self.0.unread[trouble as usize]);
         counter.inc();
         self.0.reading.observe(took.as_secs_f64());
-    }
-
-    /// Counts events that were made of what readings told.
-    pub fn recovered(&self, events: u64) {
-        self.0.recovered.inc_by(events);
     }
 
     /// Says how many business accounts could not be read the last time.
@@ -385,8 +390,6 @@ impl Inner {
         registry.register_with_unit("late_oldest", help, seconds(), self.late_oldest.clone());
         let help = "How long a reading from the Graph API took";
         registry.register_with_unit("reconciliation", help, seconds(), self.reading.clone());
-        let help = "Events made of what readings from the Graph API told";
-        registry.register("reconciliation_events", help, self.recovered.clone());
         let help = "Business accounts whose last reading from the Graph API failed";
         registry.register("business_accounts_unreconciled", help, self.unreconciled.clone());
         registry.register("connections", "Connections that are served", self.connections.clone());

@@ -7,6 +7,7 @@ mod compat_refusals;
 mod deliveries;
 mod description;
 mod native;
+mod numbers;
 mod outwards;
 mod publish;
 mod reconciliation;

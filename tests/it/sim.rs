@@ -16,6 +16,7 @@ mod recoveries;
 mod stories;
 mod streams;
 mod threads;
+mod truth;
 pub(crate) mod world;
 
 pub(crate) use world::simulate;

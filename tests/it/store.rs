@@ -9,6 +9,7 @@ mod interrupted;
 mod journal;
 mod lease;
 mod listing;
+mod numbers;
 mod opening;
 mod publish;
 mod reconciliations;
@@ -237,7 +238,7 @@ fn at(ms: i64) -> Timestamp {
 
 fn batch(ms: i64, items: impl IntoIterator<Item = Item>) -> Batch {
     let items = items.into_iter().collect();
-    Batch { now: at(ms), app: "meta".to_owned(), items, random: 7, fill_limits: true }
+    Batch { now: at(ms), app: "meta".to_owned(), items, random: 7, fill_limits: true, derive: true }
 }
 
 fn account_id(number: u128) -> AccountId {

@@ -41,6 +41,7 @@ pub(super) fn write(to: &mut String, place: Place, news: News) {
 mod tests {
     use super::*;
     use crate::model::id::EventId;
+    use crate::model::number::Stale;
     use crate::model::time::Timestamp;
     use crate::store::catalog::EventRow;
 
@@ -54,6 +55,8 @@ mod tests {
             app: None,
             resends: 0,
             test: false,
+            derived: None,
+            stale: Stale::default(),
             body: b"{\"a\":\r\n\n [1,\r2]}".to_vec(),
         };
         let mut text = String::new();

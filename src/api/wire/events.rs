@@ -5,6 +5,8 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Delivery;
+use crate::model::event::Derived;
+use crate::model::number::What;
 use crate::store::catalog::EventRow;
 
 /// A change published without Meta.
@@ -92,6 +94,14 @@ pub(in crate::api) struct Event {
     pub resends: u32,
     /// Whether it is a test event.
     pub test: bool,
+    /// What it follows from, if no notification said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "business_capability_update")]
+    pub derived: Option<&'static str>,
+    /// What it tells although something newer was known when it was accepted:
+    /// `limit`, `portfolioLimit`, `throughput`, `flagged`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<&'static str>,
     /// The event as it is sent.
     #[schema(value_type = Object)]
     pub body: Box<RawValue>,
@@ -107,6 +117,8 @@ impl From<EventRow> for Event {
             app: row.app,
             resends: row.resends,
             test: row.test,
+            derived: row.derived.map(Derived::as_str),
+            stale: row.stale.iter().map(What::as_str).collect(),
             body: raw(&String::from_utf8_lossy(&row.body)),
         }
     }

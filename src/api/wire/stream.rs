@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Delivery, Event};
+use super::{Delivery, Event, Number};
 use crate::store::journal::News;
 
 /// What is streamed.
@@ -31,8 +31,10 @@ pub(in crate::api) enum StreamData {
     Event(Event),
     /// `delivery`: as it stood after an attempt, its end or a replay.
     Delivery(Delivery),
-    /// `number`: it changed without an event.
-    Number(NumberRef),
+    /// `number`: it changed without an event, and is so now.
+    Number(Box<Number>),
+    /// `number`: it was retired.
+    Retired(Retired),
     /// `gap`: something may be missing before the next message.
     Gap(Gap),
 }
@@ -43,7 +45,7 @@ impl StreamData {
         match self {
             Self::Event(_) => "event",
             Self::Delivery(_) => "delivery",
-            Self::Number(_) => "number",
+            Self::Number(_) | Self::Retired(_) => "number",
             Self::Gap(_) => "gap",
         }
     }
@@ -54,7 +56,8 @@ impl From<News> for StreamData {
         match news {
             News::Event(row) => Self::Event(row.into()),
             News::Delivery(delivery) => Self::Delivery(delivery.into()),
-            News::Number(phone_number) => Self::Number(NumberRef { phone_number }),
+            News::Number(row) => Self::Number(Box::new((*row).into())),
+            News::Retired(phone_number) => Self::Retired(Retired { phone_number, retired: true }),
             News::Gap => Self::Gap(Gap { detail: GAP.to_owned(), hint: GAP_HINT.to_owned() }),
         }
     }
@@ -63,13 +66,15 @@ impl From<News> for StreamData {
 const GAP: &str = "what happened before this is not kept any more, so something may be missing";
 const GAP_HINT: &str = "look at the listings of events and deliveries, with `since`, for what was missed";
 
-/// A number that changed without an event.
+/// A number that was retired.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::api) struct NumberRef {
+pub(in crate::api) struct Retired {
     /// Its digits.
     #[schema(example = "15550783881")]
     pub phone_number: String,
+    /// Always true.
+    pub retired: bool,
 }
 
 /// Something may be missing here.

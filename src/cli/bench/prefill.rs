@@ -110,7 +110,7 @@ impl Filler<'_> {
             source::Item::Unparsed(unparsed) => Item::Unparsed(unparsed),
         });
         let random = env.entropy.u64();
-        Batch { now, app: "main".to_owned(), items: items.collect(), random, fill_limits: true }
+        Batch { now, app: "main".to_owned(), items: items.collect(), random, fill_limits: true, derive: true }
     }
 
     /// Settles what was handed over, all in one commit.

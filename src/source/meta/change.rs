@@ -4,8 +4,8 @@ use ring::digest::{Context, SHA256};
 use serde_json::value::RawValue;
 
 use super::json::Json;
-use super::{account, fit, quality, template};
-use crate::model::change::{Change, Detail, Fingerprint, QUALITY_FIELD};
+use super::{account, capability, fit, quality, template};
+use crate::model::change::{CAPABILITY_FIELD, Capability, Change, Detail, Fingerprint, QUALITY_FIELD};
 use crate::model::id::BusinessAccountId;
 use crate::model::number::Subject;
 
@@ -79,7 +79,12 @@ fn management(field: &str, json: &Json<'_>, value: &RawValue) -> Detail {
         Some((_, Err(fit::Misfit))) | None => {
             let name = serde_json::Value::from(field);
             let details = format!(r#"{{"rawEvent":{{"field":{name},"value":{}}}}}"#, value.get());
-            Detail::Other { event_type: field.to_owned(), details }
+            match capability::limit(json).filter(|_| field == CAPABILITY_FIELD) {
+                Some((limit, of_portfolio)) => {
+                    Detail::Capability(Capability { limit, of_portfolio, details })
+                }
+                None => Detail::Other { event_type: field.to_owned(), details },
+            }
         }
     }
 }

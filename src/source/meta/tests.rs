@@ -80,7 +80,7 @@ fn check_raw(field: &str, value: &str) {
 fn quality(change: &Change) -> &Quality {
     match &change.detail {
         Detail::Quality(quality) => quality,
-        Detail::Other { .. } => panic!("{change:?}"),
+        Detail::Capability(_) | Detail::Other { .. } => panic!("{change:?}"),
     }
 }
 

@@ -4,20 +4,26 @@
 use std::sync::Arc;
 
 use super::Sqlite;
+use super::derived;
 use super::events::{Origin, keep_event};
 use super::routes::{Route, find_route};
 use super::writer::Turn;
-use crate::model::change::Change;
+use crate::model::change::{Change, Detail};
 use crate::model::time::Timestamp;
 use crate::store::Reply;
 use crate::store::queue::{Batch, Item, Receipt, Unparsed};
+
+/// So many numbers hear of the capability updates of a notification in its own
+/// transaction; beyond that the janitor takes them further.
+const HEARERS: usize = 200;
 
 impl Sqlite {
     pub(super) fn accept_batch(&self, batch: Batch) -> Reply<Receipt> {
         self.write(move |turn| {
             let mut receipt = Receipt::default();
+            let mut hearers = HEARERS;
             for (at, item) in batch.items.iter().enumerate() {
-                take(turn, &batch, at, item, &mut receipt)?;
+                take(turn, &batch, (at, item), &mut receipt, &mut hearers)?;
             }
             Ok(receipt)
         })
@@ -27,9 +33,9 @@ impl Sqlite {
 fn take(
     turn: &mut Turn<'_>,
     batch: &Batch,
-    at: usize,
-    item: &Item,
+    (at, item): (usize, &Item),
     receipt: &mut Receipt,
+    hearers: &mut usize,
 ) -> rusqlite::Result<()> {
     match item {
         Item::Unparsed(unparsed)
@@ -47,7 +53,9 @@ fn take(
             receipt.duplicate += 1;
         }
         Item::Change(change) => match routable(turn, change)? {
-            Some(route) if !route.waiting => accept_change(turn, batch, at, change, &route, receipt)?,
+            Some(route) if !route.waiting => {
+                accept_change(turn, batch, (at, change), &route, receipt, hearers)?;
+            }
             _ => {
                 keep_unrouted(turn, batch, change)?;
                 receipt.unrouted += 1;
@@ -57,7 +65,7 @@ fn take(
             if let Some(route) = routable(turn, change)?
                 && take_from_unrouted(turn, *row)?
             {
-                accept_change(turn, batch, at, change, &route, receipt)?;
+                accept_change(turn, batch, (at, change), &route, receipt, hearers)?;
             }
         }
         Item::Waiting(row, Err(unparsed)) => {
@@ -106,10 +114,10 @@ fn routable(turn: &mut Turn<'_>, change: &Change) -> rusqlite::Result<Option<Arc
 fn accept_change(
     turn: &mut Turn<'_>,
     batch: &Batch,
-    at: usize,
-    change: &Change,
+    (at, change): (usize, &Change),
     route: &Route,
     receipt: &mut Receipt,
+    hearers: &mut usize,
 ) -> rusqlite::Result<()> {
     let mixed = batch.random.wrapping_add((at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let origin = Origin {
@@ -123,6 +131,11 @@ fn accept_change(
     match keep_event(turn, &origin, change, route)? {
         Some(_) => receipt.accepted += 1,
         None => receipt.resent += 1,
+    }
+    if let Detail::Capability(capability) = &change.detail {
+        let heard = derived::spread(turn, &origin, (change, capability), batch.derive, route, hearers)?;
+        receipt.derived += heard.events;
+        receipt.underived += u64::from(heard.unfinished);
     }
     Ok(())
 }

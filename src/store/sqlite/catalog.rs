@@ -3,18 +3,20 @@
 
 use tokio::sync::watch;
 
-use super::{Sqlite, control, deliveries, journal, listing, queries, replays, undelivered, webhooks};
+use super::{Sqlite, control, deliveries, journal, known, listing, queries, replays, undelivered, webhooks};
 use crate::model::account::{Account, ApiKey, BusinessAccount};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::Delivery;
 use crate::model::id::{
     AccountId, BusinessAccountId, DeliveryId, EventId, Position, SubAccountId, WebhookId, WebhookKey,
 };
+use crate::model::number::Subject;
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Scope, Webhook, WebhookType};
 use crate::store::catalog::{
-    Catalog, DeliveryQuery, EventQuery, EventRow, Health, Page, Replay, Replayed, Sweep, SweepPlace, Totals,
-    Undelivered, UnparsedRow, UnroutedRow,
+    Catalog, DeliveryQuery, Entered, EventQuery, EventRow, Health, HistoryPlace, HistoryQuery, HistoryRow,
+    NumberEntry, NumberPlace, NumberQuery, NumberRow, NumberSort, Page, Replay, Replayed, Sweep, SweepPlace,
+    Totals, Undelivered, UnparsedRow, UnroutedRow,
 };
 use crate::store::journal::{Follow, Followed};
 use crate::store::{Error, Reply};
@@ -123,6 +125,30 @@ impl Catalog for Sqlite {
         self.read(move |sql| queries::event(sql, account, id))
     }
 
+    /// In other orders than that of the numbers all of the account's are looked at.
+    fn numbers(&self, query: NumberQuery) -> Reply<Page<NumberRow, NumberPlace>> {
+        let (inside, by_digits) = (self.overlay.enter(), query.sort == NumberSort::Number);
+        let look = move |sql: &rusqlite::Connection| known::numbers(sql, &inside, &query);
+        if by_digits { self.read(look) } else { self.survey(look) }
+    }
+
+    fn number(&self, account: AccountId, number: Subject) -> Reply<Option<NumberRow>> {
+        let inside = self.overlay.enter();
+        self.look_up(move |sql| known::number(sql, &inside, account, &number))
+    }
+
+    fn history(&self, query: HistoryQuery) -> Reply<Option<Page<HistoryRow, HistoryPlace>>> {
+        self.read(move |sql| known::history(sql, &query))
+    }
+
+    fn put_number(&self, entry: NumberEntry) -> Reply<Entered> {
+        self.if_space(|store| store.write(move |turn| known::put_number(turn, &entry)))
+    }
+
+    fn delete_number(&self, account: AccountId, number: Subject, now: Timestamp) -> Reply<bool> {
+        self.write(move |turn| known::delete_number(turn, account, &number, now))
+    }
+
     fn deliveries(&self, query: DeliveryQuery) -> Reply<Page<Delivery, DeliveryId>> {
         self.read(move |sql| deliveries::deliveries(sql, &query))
     }
@@ -134,7 +160,8 @@ impl Catalog for Sqlite {
     fn follow(&self, follow: Follow) -> Reply<Option<Followed>> {
         // Before the snapshot is taken, so that all of it is in there.
         let durable = *self.told.borrow();
-        self.followers.run(move |sql| journal::follow(sql, &follow, durable))
+        let inside = self.overlay.enter();
+        self.followers.run(move |sql| journal::follow(sql, &inside, &follow, durable))
     }
 
     fn told(&self) -> watch::Receiver<i64> {

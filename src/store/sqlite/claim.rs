@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
+use super::bytes::read_changes;
 use super::interrupt;
 use super::journal::{Journal, Told};
 use super::leases::Held;
 use super::writer::Turn;
 use crate::model::delivery::Lane;
+use crate::model::event::Derived;
 use crate::model::id::{AccountKey, DeliveryId, EventId, NumberKey, WebhookKey};
 use crate::model::time::Timestamp;
 use crate::store::queue::{Claimed, Lease, Want};
@@ -89,9 +91,9 @@ pub(super) fn lease_out(turn: &mut Turn<'_>, delivery: DeliveryId, now: Timestam
         })?;
     drop(update);
     turn.memory.leases.give(lane, Held { delivery, account, lease, followed: true });
-    let mut select = turn
-        .sql
-        .prepare_cached("SELECT accepted_at, random, sequence, test, body FROM events WHERE position = ?1")?;
+    let mut select = turn.sql.prepare_cached(
+        "SELECT accepted_at, random, sequence, test, body, derived, changed FROM events WHERE position = ?1",
+    )?;
     let position = delivery.position();
     let claimed = select.query_row([position], |row| {
         let accepted_at = Timestamp::from_ms(row.get(0)?);
@@ -105,6 +107,8 @@ pub(super) fn lease_out(turn: &mut Turn<'_>, delivery: DeliveryId, now: Timestam
             attempts,
             attempts_before,
             test: row.get(3)?,
+            derived: row.get::<_, Option<i64>>(5)?.and_then(Derived::from_code),
+            stale: read_changes(row.get_ref(6)?.as_blob_or_null()?).1,
             body,
         })
     })?;

@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
+use super::bytes::changes;
 use super::journal::Entry;
 use super::leases::Held;
+use super::numbers;
 use super::routes::Route;
 use super::writer::Turn;
-use crate::model::change::Change;
+use crate::model::change::{Change, Detail};
 use crate::model::delivery::{DeliveryState, Lane};
-use crate::model::event::{Envelope, body, event_type};
-use crate::model::id::{AccountKey, DeliveryId, EventId, NumberKey, WebhookKey};
-use crate::model::number::NumberState;
+use crate::model::event::{Derived, Envelope, body, event_type};
+use crate::model::id::{AccountKey, BusinessAccountId, DeliveryId, EventId, NumberKey, Position, WebhookKey};
+use crate::model::number::{Changed, LearnedBy, NumberState, Stale};
 use crate::model::time::Timestamp;
-use crate::policy::transition::{Transition, transition};
+use crate::policy::transition::{News, Terms, Transition, transition};
 use crate::store::queue::Claimed;
 
 /// What an event is made of besides its change.
+#[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub(super) now: Timestamp,
     /// When what it tells happened.
@@ -26,6 +29,13 @@ pub(super) struct Origin<'a> {
     pub(super) fill_limits: bool,
 }
 
+impl Origin<'_> {
+    /// Under which circumstances `by` speaks; the next event is at `position`.
+    pub(super) fn terms(&self, by: LearnedBy, position: Position) -> Terms {
+        Terms { now: self.now, at: self.timestamp, position, by, fill: self.fill_limits }
+    }
+}
+
 /// Keeps the event that `change` makes and a delivery for each of the route's
 /// webhooks; `None` if it is a resend, which is noted at the event it repeats.
 pub(super) fn keep_event(
@@ -34,15 +44,18 @@ pub(super) fn keep_event(
     change: &Change,
     route: &Route,
 ) -> rusqlite::Result<Option<EventId>> {
-    let subject = &change.subject;
+    let (account, subject) = (route.account, &change.subject);
+    let business_account = change.business_account.as_str();
     let position = turn.memory.last_position + 1;
     let unknown = NumberState::default();
-    let known = turn.memory.tail.number(turn.sql, route.account, subject)?;
-    let (key, state) = known.map_or((None, &unknown), |(key, state)| (Some(key), state));
-    let (next, detail) = match transition(state, change, origin.now, position, origin.fill_limits) {
-        Transition::Resent(next, event) => {
+    let known = turn.memory.tail.number(turn.sql, account, subject)?;
+    let (key, state) = known.as_ref().map_or((None, &unknown), |(key, state)| (Some(*key), &**state));
+    let by = if origin.app.is_some() { LearnedBy::Notification } else { LearnedBy::Published };
+    let news = match transition(state, change, &origin.terms(by, position)) {
+        Transition::Resent(next, event, changed) => {
             // Only what is known can come again.
             if let Some(key) = key {
+                numbers::observe(turn, account, key, position - 1, (origin.now, by), &changed)?;
                 turn.memory.tail.put(key, next);
             }
             let mut note =
@@ -50,46 +63,70 @@ pub(super) fn keep_event(
             note.execute([event])?;
             return Ok(None);
         }
-        Transition::News(next, detail) => (next, detail),
+        Transition::News(news) => news,
     };
-    let id = EventId::new(origin.now, position, origin.random);
+    let News { state: next, detail, changed, stale } = news;
     let sequence = next.sequence;
     let number = match key {
         Some(key) => {
+            turn.memory.tail.belongs(turn.sql, account, subject, business_account)?;
             turn.memory.tail.put(key, next);
             key
         }
-        None => turn.memory.tail.add(turn.sql, route.account, subject, next)?,
+        None => turn.memory.tail.add(turn.sql, account, subject, business_account, next)?,
     };
-    let envelope = Envelope {
-        id,
-        timestamp: origin.timestamp,
-        business_account: &change.business_account,
-        account: route.account_id,
-    };
-    let body: Arc<[u8]> = body(envelope, &detail).into();
+    let told = Told { number, sequence, detail: &detail, changed: &changed, stale, derived: None };
+    keep(turn, origin, &change.business_account, &told, route).map(Some)
+}
+
+/// What an event tells, and where it stands among those of its number.
+pub(super) struct Told<'a> {
+    pub(super) number: NumberKey,
+    pub(super) sequence: i64,
+    pub(super) detail: &'a Detail,
+    pub(super) changed: &'a [Changed],
+    pub(super) stale: Stale,
+    pub(super) derived: Option<Derived>,
+}
+
+/// Keeps an event at the next position, and what it owes.
+pub(super) fn keep(
+    turn: &mut Turn<'_>,
+    origin: &Origin<'_>,
+    business_account: &BusinessAccountId,
+    told: &Told<'_>,
+    route: &Route,
+) -> rusqlite::Result<EventId> {
+    let position = turn.memory.last_position + 1;
+    let id = EventId::new(origin.now, position, origin.random);
+    let envelope = Envelope { id, timestamp: origin.timestamp, business_account, account: route.account_id };
+    let body: Arc<[u8]> = body(envelope, told.detail).into();
     let mut insert = turn.sql.prepare_cached(
-        "INSERT INTO events (position, accepted_at, random, account, number, sequence, type, app, test, resends, body) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10)",
+        "INSERT INTO events (position, accepted_at, random, account, number, sequence, type, app, test, resends, \
+                             body, changed, derived) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12)",
     )?;
     insert.execute((
         position,
         origin.now.ms(),
         origin.random,
         route.account.0,
-        number.0,
-        sequence,
-        event_type(&detail),
+        told.number.0,
+        told.sequence,
+        event_type(told.detail),
         origin.app,
         origin.test,
         &*body,
+        changes(told.changed, told.stale),
+        told.derived.map(Derived::code),
     ))?;
     drop(insert);
     turn.memory.last_position = position;
     turn.tell(origin.now, Entry::Event { account: route.account, position });
-    let event = Owed { id, position, account: route.account, number, sequence, body };
+    let Told { number, sequence, stale, derived, .. } = *told;
+    let event = Owed { id, position, account: route.account, number, sequence, stale, derived, body };
     owe(turn, origin, &event, &route.webhooks)?;
-    Ok(Some(id))
+    Ok(id)
 }
 
 /// An event about to be owed.
@@ -99,6 +136,8 @@ struct Owed {
     account: AccountKey,
     number: NumberKey,
     sequence: i64,
+    stale: Stale,
+    derived: Option<Derived>,
     body: Arc<[u8]>,
 }
 
@@ -130,6 +169,8 @@ fn owe(
                 attempts: 0,
                 attempts_before: 0,
                 test: origin.test,
+                derived: event.derived,
+                stale: event.stale,
                 body: Arc::clone(&event.body),
             });
         } else {

@@ -123,7 +123,7 @@ mod tests {
         let sql = Connection::open_in_memory().unwrap();
         sql.execute_batch(include_str!("../../../migrations/sqlite/0001_spine.sql")).unwrap();
         sql.execute_batch(include_str!("../../../migrations/sqlite/0002_tail.sql")).unwrap();
-        sql.execute_batch(include_str!("../../../migrations/sqlite/0003_journal.sql")).unwrap();
+        sql.execute_batch(include_str!("../../../migrations/sqlite/0004_journal.sql")).unwrap();
         let mut told = Told::default();
         for position in 1..=20_000 {
             told.add(5, Entry::Event { account: AccountKey(1), position });

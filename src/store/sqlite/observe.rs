@@ -1,72 +1,98 @@
-//! Holding a reading against what is known: what differs was missed, and
-//! becomes an event. This knows the messaging limit only.
+//! Readings of the source of truth: held against what is known, some numbers a
+//! transaction, so that a business account of thousands holds nothing up. A
+//! reading that breaks off and comes again finds known what it said before.
 
-use super::events::{Origin, keep_event};
-use super::routes::find_route;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Sqlite;
+use super::derived::{Number, follow};
+use super::events::Origin;
+use super::routes::{Route, find_route};
 use super::writer::Turn;
-use crate::model::change::{Change, Detail, QUALITY_FIELD, Quality};
-use crate::model::number::Subject;
-use crate::model::reading::NumberReading;
+use crate::model::event::Derived;
+use crate::model::number::{LearnedBy, NumberState, Subject};
+use crate::model::reading::{NumberReading, Reading};
+use crate::policy::transition::by_reading;
+use crate::store::Reply;
 use crate::store::queue::{Observation, Observed};
 
-pub(super) fn observe(turn: &mut Turn<'_>, observation: &Observation) -> rusqlite::Result<Option<Observed>> {
-    let reading = &observation.reading;
-    let route = find_route(turn, reading.business_account.as_str())?;
+/// Numbers in one transaction.
+const STEP: usize = 100;
+
+/// Takes the whole reading; see [`crate::store::Queue::observe`].
+pub(super) fn in_steps(store: Sqlite, observation: Observation) -> Reply<Option<Observed>> {
+    let observation = Arc::new(observation);
+    Box::pin(async move {
+        let mut sum = Observed::default();
+        let all = observation.reading.numbers.len();
+        // An empty reading, too, says whether there is anybody to take one.
+        for from in (0..all.max(1)).step_by(STEP) {
+            let observation = Arc::clone(&observation);
+            let range = from..all.min(from + STEP);
+            let step =
+                store.if_space(move |store| store.write(move |turn| observe(turn, &observation, range)));
+            let Some(step) = step.await? else { return Ok(None) };
+            sum.numbers += step.numbers;
+            sum.learned += step.learned;
+            sum.events += step.events;
+        }
+        Ok(Some(sum))
+    })
+}
+
+fn observe(
+    turn: &mut Turn<'_>,
+    observation: &Observation,
+    range: Range<usize>,
+) -> rusqlite::Result<Option<Observed>> {
+    let route = find_route(turn, observation.reading.business_account.as_str())?;
     let Some(route) = route.filter(|route| route.configured) else { return Ok(None) };
     let mut observed = Observed::default();
-    for (at, number) in (0_u64..).zip(&reading.numbers) {
+    for number in &observation.reading.numbers[range] {
         let Some(subject) = Subject::number(&number.display_phone_number) else { continue };
         observed.numbers += 1;
-        let known = turn.memory.tail.number(turn.sql, route.account, &subject)?;
-        let unknown = known.is_none();
-        let limit = known.and_then(|(_, state)| state.limit.clone());
-        observed.learned += u64::from(unknown);
-        let newer = limit.as_ref().is_some_and(|(_, since)| *since > reading.at);
-        let same = limit.as_ref().is_some_and(|(known, _)| Some(known) == number.limit.as_ref());
-        if (!unknown && number.limit.is_none()) || newer || same {
-            continue;
-        }
-        let change = change(observation, number, subject, limit.map(|(limit, _)| limit));
-        let mixed = observation.random.wrapping_add(at.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let origin = Origin {
-            now: observation.now,
-            timestamp: reading.at,
-            app: None,
-            random: u32::try_from(mixed >> 32).unwrap_or(0),
-            test: false,
-            fill_limits: true,
-        };
-        observed.events += u64::from(keep_event(turn, &origin, &change, &route)?.is_some());
+        let (learned, events) = take(turn, observation, number, &subject, &route)?;
+        observed.learned += u64::from(learned);
+        observed.events += events;
     }
     Ok(Some(observed))
 }
 
-fn change(
+/// One number; whether it was unknown, and how many events followed.
+fn take(
+    turn: &mut Turn<'_>,
     observation: &Observation,
-    number: &NumberReading,
-    subject: Subject,
-    known: Option<String>,
-) -> Change {
-    let step = |limit: &str| limit.bytes().filter(u8::is_ascii_digit).map(usize::from).sum::<usize>();
-    let event = match (&known, &number.limit) {
-        (None, _) => "ONBOARDING",
-        (Some(known), Some(limit)) if step(limit) < step(known) => "DOWNGRADE",
-        (Some(_), _) => "UPGRADE",
+    reading: &NumberReading,
+    subject: &Subject,
+    route: &Route,
+) -> rusqlite::Result<(bool, u64)> {
+    let Observation { now, reading: Reading { business_account, at, .. }, flags, random } = observation;
+    let origin = Origin {
+        now: *now,
+        timestamp: *at,
+        app: None,
+        random: u32::try_from(random >> 32).unwrap_or(0),
+        test: false,
+        fill_limits: true,
     };
-    let quality = Quality {
-        display_phone_number: subject.digits().unwrap_or_default().to_owned(),
-        event: event.to_owned(),
-        current_limit: number.limit.clone(),
-        old_limit: known,
-        max_daily_conversations_per_business: None,
+    let by = LearnedBy::Reconciliation;
+    let known = turn.memory.tail.number(turn.sql, route.account, subject)?;
+    let digits = subject.digits().unwrap_or_default();
+    let terms = origin.terms(by, turn.memory.last_position + 1);
+    let before = known.as_ref().map(|(_, state)| &**state);
+    let learned = by_reading(before, digits, reading, *flags, &terms);
+    let unknown = before.is_none_or(|state| state.retired);
+    let whose = business_account.as_str();
+    let key = match &known {
+        Some((key, _)) => {
+            turn.memory.tail.belongs(turn.sql, route.account, subject, whose)?;
+            *key
+        }
+        None => turn.memory.tail.add(turn.sql, route.account, subject, whose, NumberState::default())?,
     };
-    Change {
-        business_account: observation.reading.business_account.clone(),
-        time: None,
-        field: QUALITY_FIELD.to_owned(),
-        subject,
-        fingerprint: [0; 16],
-        detail: Detail::Quality(quality),
-        raw: String::new(),
-    }
+    let nothing = NumberState::default();
+    let number = Number { key, state: before.unwrap_or(&nothing), business_account };
+    let events = follow(turn, &origin, &number, learned, (by, Some(Derived::Reconciliation)), route)?;
+    Ok((unknown, events))
 }

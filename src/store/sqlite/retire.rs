@@ -88,7 +88,7 @@ fn retire_event(turn: &mut Turn<'_>, position: Position) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Keys, unparsed, unrouted and finished bulk replays; says whether a table had
+/// Keys, unparsed, unrouted, observations and finished bulk replays; says whether a table had
 /// a full step to remove.
 fn retire_rest(turn: &mut Turn<'_>, retention: Retention) -> rusqlite::Result<bool> {
     let step = i64::try_from(retention.step).unwrap_or(i64::MAX);
@@ -120,11 +120,17 @@ fn retire_rest(turn: &mut Turn<'_>, retention: Retention) -> rusqlite::Result<bo
               WHERE received_at < ?1)",
         )?
         .execute((events_before, step))?;
+    let observations = sql
+        .prepare_cached(
+            "DELETE FROM observations WHERE (number, after, ordinal) IN \
+             (SELECT number, after, ordinal FROM observations WHERE at < ?1 LIMIT ?2)",
+        )?
+        .execute((events_before, step))?;
     sql.prepare_cached("DELETE FROM replays WHERE state <> 0 AND created_at < ?1")?
         .execute([events_before])?;
     turn.count_unrouted(-i64::try_from(unrouted).unwrap_or(0));
     // What it names must not go before it.
     let journal_before = retention.journal_before.max(retention.events_before);
     let journal = journal::retire(sql, journal_before.ms(), step)?;
-    Ok(journal || [seen, keys, unparsed, unrouted].contains(&retention.step))
+    Ok(journal || [seen, keys, unparsed, unrouted, observations].contains(&retention.step))
 }

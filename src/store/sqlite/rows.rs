@@ -3,8 +3,10 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::bytes::read_changes;
 use crate::model::attempt::{Attempt, OutcomeClass};
 use crate::model::delivery::{Delivery, DeliveryState};
+use crate::model::event::Derived;
 use crate::model::id::{AccountId, AccountKey, DeliveryId, EventId, NumberKey, WebhookId, WebhookKey};
 use crate::model::number::Subject;
 use crate::model::time::Timestamp;
@@ -120,7 +122,8 @@ pub(super) fn event(
     position: i64,
 ) -> rusqlite::Result<Option<(EventRow, String)>> {
     let mut select = sql.prepare_cached(
-        "SELECT e.accepted_at, e.random, e.sequence, n.subject, e.app, e.resends, e.test, e.body, e.type \
+        "SELECT e.accepted_at, e.random, e.sequence, n.subject, e.app, e.resends, e.test, e.body, e.type, \
+                e.derived, e.changed \
          FROM events e JOIN numbers n ON n.key = e.number WHERE e.position = ?1 AND e.account = ?2",
     )?;
     let read = |row: &Row<'_>| {
@@ -133,6 +136,8 @@ pub(super) fn event(
             app: row.get(4)?,
             resends: row.get(5)?,
             test: row.get(6)?,
+            derived: row.get::<_, Option<i64>>(9)?.and_then(Derived::from_code),
+            stale: read_changes(row.get_ref(10)?.as_blob_or_null()?).1,
             body: row.get(7)?,
         };
         Ok((event, row.get(8)?))

@@ -14,16 +14,17 @@
 mod record;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
 use super::numbers;
+use super::overlay::Told;
 use crate::model::change::Fingerprint;
 use crate::model::id::{AccountKey, NumberKey};
 use crate::model::number::{NumberState, Subject};
 use crate::model::time::Timestamp;
 use record::Record;
-pub(super) use record::{read_latest, write_latest};
 
 /// Folded when so many entries are there: enough that neighbours share pages,
 /// few enough to be read again in no time.
@@ -40,9 +41,15 @@ const NUMBERS: usize = 50_000;
 type Key = (i64, Fingerprint);
 
 struct Known {
-    state: NumberState,
+    state: Arc<NumberState>,
     /// Whether it is among the young ones.
     young: bool,
+}
+
+/// Which row a subject has, and which business account that says.
+struct Place {
+    key: NumberKey,
+    business_account: Option<Box<str>>,
 }
 
 /// Keys and numbers in the tail.
@@ -64,7 +71,7 @@ pub(super) struct Tail {
     /// Keys that are not in the table, and when they came.
     seen: HashMap<Key, i64>,
     numbers: HashMap<NumberKey, Known>,
-    keys: HashMap<AccountKey, HashMap<Subject, NumberKey>>,
+    keys: HashMap<AccountKey, HashMap<Subject, Place>>,
     /// Since the last time folding began.
     young: Entries,
     /// Being folded, the last first.
@@ -73,6 +80,10 @@ pub(super) struct Tail {
     fresh: Vec<u8>,
     /// How many entries that is.
     added: usize,
+    /// What this commit says of numbers, and what it writes into their rows: for
+    /// those who read rows, once it is durable.
+    told: Vec<Told>,
+    written: Vec<Told>,
     /// The last row, and the last of those being folded.
     last_row: i64,
     old_row: i64,
@@ -88,7 +99,7 @@ impl Tail {
             for record in record::read(row.get_ref(0)?.as_blob()?) {
                 match record {
                     Record::Seen { time, fingerprint, at } => tail.keep_seen((time, fingerprint), at),
-                    Record::Number { key, state } => tail.keep_number(key, state),
+                    Record::Number { key, state } => tail.keep_number(key, Arc::new(state)),
                 }
             }
             tail.last_row = row.get(1)?;
@@ -130,18 +141,20 @@ impl Tail {
         sql: &Connection,
         account: AccountKey,
         subject: &Subject,
-    ) -> rusqlite::Result<Option<(NumberKey, &NumberState)>> {
-        let remembered = self.keys.get(&account).and_then(|keys| keys.get(subject)).copied();
+    ) -> rusqlite::Result<Option<Told>> {
+        let remembered = self.keys.get(&account).and_then(|keys| keys.get(subject)).map(|place| place.key);
         let key = if let Some(key) = remembered.filter(|key| self.numbers.contains_key(key)) {
             key
         } else {
-            let Some((key, state)) = numbers::find(sql, account, subject)? else { return Ok(None) };
-            self.keys.entry(account).or_default().insert(subject.clone(), key);
+            let Some(row) = numbers::find(sql, account, subject)? else { return Ok(None) };
+            let numbers::NumberRow { key, business_account, state } = row;
+            let place = Place { key, business_account };
+            self.keys.entry(account).or_default().insert(subject.clone(), place);
             // What the tail knows is newer than the table.
-            self.numbers.entry(key).or_insert(Known { state, young: false });
+            self.numbers.entry(key).or_insert(Known { state: Arc::new(state), young: false });
             key
         };
-        Ok(self.numbers.get(&key).map(|known| (key, &known.state)))
+        Ok(self.numbers.get(&key).map(|known| (key, Arc::clone(&known.state))))
     }
 
     /// Makes the row of a number that is new: whoever reads finds its key at once.
@@ -150,26 +163,58 @@ impl Tail {
         sql: &Connection,
         account: AccountKey,
         subject: &Subject,
+        business_account: &str,
         state: NumberState,
     ) -> rusqlite::Result<NumberKey> {
-        let key = numbers::insert(sql, account, subject, &state)?;
-        self.keys.entry(account).or_default().insert(subject.clone(), key);
-        self.numbers.insert(key, Known { state, young: false });
+        let key = numbers::insert(sql, account, subject, business_account, &state)?;
+        let place = Place { key, business_account: Some(business_account.into()) };
+        self.keys.entry(account).or_default().insert(subject.clone(), place);
+        self.numbers.insert(key, Known { state: Arc::new(state), young: false });
         Ok(key)
+    }
+
+    /// A business account speaks of a number that is known: from now on it is
+    /// one of its own. That rarely changes, so the row says it at once.
+    pub(super) fn belongs(
+        &mut self,
+        sql: &Connection,
+        account: AccountKey,
+        subject: &Subject,
+        business_account: &str,
+    ) -> rusqlite::Result<()> {
+        let place = self.keys.get_mut(&account).and_then(|keys| keys.get_mut(subject));
+        let Some(place) = place.filter(|place| place.business_account.as_deref() != Some(business_account))
+        else {
+            return Ok(());
+        };
+        place.business_account = Some(business_account.into());
+        if subject.digits().is_some() { numbers::move_to(sql, place.key, business_account) } else { Ok(()) }
     }
 
     /// Keeps what is known of a number from now on.
     pub(super) fn put(&mut self, key: NumberKey, state: NumberState) {
         record::write_number(&mut self.fresh, key, &state);
+        let state = Arc::new(state);
+        self.told.push((key, Arc::clone(&state)));
         self.keep_number(key, state);
         self.added += 1;
     }
 
-    fn keep_number(&mut self, key: NumberKey, state: NumberState) {
+    fn keep_number(&mut self, key: NumberKey, state: Arc<NumberState>) {
         let before = self.numbers.insert(key, Known { state, young: true });
         if !before.is_some_and(|before| before.young) {
             self.young.numbers.push(key);
         }
+    }
+
+    /// What the commit said of numbers, and wrote into their rows.
+    pub(super) fn take_news(&mut self) -> (Vec<Told>, Vec<Told>) {
+        (std::mem::take(&mut self.told), std::mem::take(&mut self.written))
+    }
+
+    /// All numbers of the tail: their rows may be late.
+    pub(super) fn late(&self) -> Vec<Told> {
+        self.numbers.iter().map(|(key, known)| (*key, Arc::clone(&known.state))).collect()
     }
 
     /// The number's row has gone.
@@ -235,6 +280,7 @@ impl Tail {
         for key in self.old.numbers.drain(numbers..).rev() {
             if let Some(known) = self.numbers.get(&key) {
                 numbers::update(sql, key, &known.state)?;
+                self.written.push((key, Arc::clone(&known.state)));
             }
         }
         if self.old.len() > 0 {
@@ -259,6 +305,7 @@ mod tests {
         let sql = Connection::open_in_memory().unwrap();
         sql.execute_batch(include_str!("../../../migrations/sqlite/0001_spine.sql")).unwrap();
         sql.execute_batch(include_str!("../../../migrations/sqlite/0002_tail.sql")).unwrap();
+        sql.execute_batch(include_str!("../../../migrations/sqlite/0003_numbers.sql")).unwrap();
         sql
     }
 
@@ -277,12 +324,12 @@ mod tests {
             let subject = Subject::stored(&(change % 500).to_string());
             let known = tail.number(sql, ACCOUNT, &subject).unwrap();
             let next = NumberState {
-                sequence: known.map_or(0, |(_, state)| state.sequence) + 1,
+                sequence: known.as_ref().map_or(0, |(_, state)| state.sequence) + 1,
                 ..NumberState::default()
             };
             match known.map(|(key, _)| key) {
                 Some(key) => tail.put(key, next),
-                None => drop(tail.add(sql, ACCOUNT, &subject, next).unwrap()),
+                None => drop(tail.add(sql, ACCOUNT, &subject, "1", next).unwrap()),
             }
             if change % 16 == 0 {
                 tail.commit(sql).unwrap();

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::Mode;
+use super::overlay::Overlay;
 use super::space::Space;
 use crate::env::{Fault, Faults, Point};
 use crate::store::{Error, ErrorKind, Handover};
@@ -41,13 +42,14 @@ pub(super) struct State {
     space: Arc<Space>,
     /// The last row of the journal that is durable.
     told: watch::Sender<i64>,
+    overlay: Overlay,
     _lock: File,
 }
 
 impl State {
     pub(super) fn new(
         connection: Connection,
-        (lock, space): (File, Arc<Space>),
+        (lock, space, overlay): (File, Arc<Space>, Overlay),
         handover: Arc<Handover>,
         faults: Faults,
         metrics: Metrics,
@@ -60,7 +62,19 @@ impl State {
         )?;
         let memory = Memory::read(&connection, opened)?;
         let told = watch::Sender::new(memory.journal.last_row());
-        Ok(Self { connection, memory, handover, faults, metrics, lease_ms, space, told, _lock: lock })
+        overlay.follow(memory.tail.late(), Vec::new());
+        Ok(Self {
+            connection,
+            memory,
+            handover,
+            faults,
+            metrics,
+            lease_ms,
+            space,
+            told,
+            overlay,
+            _lock: lock,
+        })
     }
 
     /// Up to which row the journal is durable.
@@ -133,7 +147,10 @@ impl State {
                 }),
         };
         match ended {
-            Ok(said) => Ok((effects, said)),
+            Ok(said) => {
+                effects.numbers = self.memory.tail.take_news();
+                Ok((effects, said))
+            }
             Err(error) => {
                 effects.give_back(&self.handover);
                 Err(error)
@@ -142,6 +159,8 @@ impl State {
     }
 
     fn carry_out(&self, effects: Effects) {
+        let (told, written) = effects.numbers;
+        self.overlay.follow(told, written);
         effects.due.iter().for_each(|(webhook, at)| self.handover.note_due(*webhook, *at));
         effects.changed.iter().for_each(|webhook| self.handover.note_changed(*webhook));
         effects.settled.iter().for_each(|state| self.metrics.settled(*state));

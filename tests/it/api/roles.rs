@@ -23,6 +23,7 @@ impl Operation {
             .replace("{eventId}", OTHER)
             .replace("{webhookId}", OTHER)
             .replace("{deliveryId}", "77")
+            .replace("{phoneNumber}", "77")
             .replace("{id}", "77")
     }
 

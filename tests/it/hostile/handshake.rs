@@ -131,7 +131,7 @@ fn fault_51_a_success_is_exactly_200_small_and_says_what_became_of_each_change()
             assert!(said.len() < 200, "{} bytes", said.len());
             let receipt: Value = serde_json::from_slice(&said).unwrap();
             let names: Vec<&String> = receipt.as_object().unwrap().keys().collect();
-            assert_eq!(names, ["accepted", "duplicate", "ignored", "resent", "unparsed", "unrouted"]);
+            assert_eq!(names, ["accepted", "derived", "duplicate", "ignored", "resent", "unparsed", "unrouted"]);
         }
     });
 }

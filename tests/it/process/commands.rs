@@ -1,7 +1,12 @@
 //! The commands as a person in a shell meets them.
 
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Output;
+use std::path::Path;
+use std::process::{Child, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use super::running::{Caller, Running, binary, write_config};
 use crate::sim::world::tempdir::TempDir;
@@ -52,6 +57,77 @@ async fn trigger_sends_a_signed_notification_and_says_what_became_of_it() {
         "{}",
         out(&again)
     );
+}
+
+/// `dev`, and what it prints.
+struct Dev {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Dev {
+    fn start(directory: &Path) -> Self {
+        let mut command = binary();
+        command.args(["dev", "--directory"]).arg(directory).env("BELLWETHER_SERVER__LISTEN", "127.0.0.1:0");
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let printed = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (print, lines) = mpsc::channel();
+        // It ends with the process.
+        std::thread::spawn(move || printed.map_while(Result::ok).try_for_each(|line| print.send(line)));
+        Self { child, lines }
+    }
+
+    /// The next line with `text`.
+    fn prints(&self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(Duration::from_mins(1)).expect(text);
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_portfolio_of_three_numbers_goes_from_2000_to_10000_in_dev_by_trigger() {
+    let directory = TempDir::new();
+    let dev = Dev::start(directory.path());
+    let serves = dev.prints("bellwether serves at ");
+    let base = serves.split([' ', ',']).find(|word| word.starts_with("http://")).unwrap();
+    dev.prints("Both samples went the whole way");
+    let config = directory.path().join("dev.toml");
+    let trigger = |arguments: &[&str]| {
+        let mut command = binary();
+        let told = command.arg("trigger").args(arguments).args(["--url", base, "--config"]).arg(&config);
+        let told = told.output().unwrap();
+        assert_eq!(told.status.code(), Some(0), "{}", err(&told));
+        out(&told)
+    };
+    let numbers = ["15550000001", "15550000002", "15550000003"];
+    for number in numbers {
+        trigger(&["ONBOARDING", "--phone-number", number, "--current-limit", "TIER_2K"]);
+        dev.prints(number);
+    }
+    let raised = trigger(&["business_capability_update", "--max-daily-conversations-per-business", "10000"]);
+    // The samples' number has that limit already.
+    assert!(raised.contains("\"accepted\":1") && raised.contains("\"derived\":3"), "{raised}");
+    let mut told = BTreeSet::new();
+    for _ in numbers {
+        dev.prints("derived from business_capability_update");
+        let event = dev.prints("\"UPGRADE\"");
+        assert!(event.contains(r#""currentLimit":"TIER_10K","oldLimit":"TIER_2K""#), "{event}");
+        told.extend(numbers.into_iter().filter(|number| event.contains(number)));
+    }
+    assert_eq!(told.len(), 3, "one of each number");
+    let again = trigger(&["UPGRADE", "--phone-number", numbers[0], "--current-limit", "TIER_10K"]);
+    assert!(again.contains("\"resent\":1"), "its own notification says nothing new: {again}");
 }
 
 #[test]

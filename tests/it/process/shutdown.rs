@@ -88,7 +88,7 @@ async fn fault_83_sigterm_while_the_store_cannot_write_ends_it_in_time_and_the_n
 async fn when_a_part_of_it_ends_that_must_not_it_ends_as_a_whole_and_the_next_start_delivers() {
     let directory = TempDir::new();
     let (caller, receiver) = (Caller::new(), Listening::start().await);
-    let mut running = Running::start(directory.path(), &[("BELLWETHER_FAILPOINT", "dispatching=error:40")]);
+    let mut running = Running::start(directory.path(), &[("BELLWETHER_FAILPOINT", "dispatcher_dies")]);
     caller.register(&running.base, Some(&receiver.url)).await;
     let mut taken = 0;
     while running.child.try_wait().unwrap().is_none() {
@@ -102,5 +102,5 @@ async fn when_a_part_of_it_ends_that_must_not_it_ends_as_a_whole_and_the_next_st
     caller.quiesce(&running.base).await;
     let limits: std::collections::BTreeSet<_> =
         receiver.arrived().into_iter().map(|arrived| arrived.limit).collect();
-    assert!(taken > 0 && limits.len() as u64 >= taken, "{} of {taken}", limits.len());
+    assert!(!limits.is_empty() && limits.len() as u64 >= taken, "{} of {taken}", limits.len());
 }

@@ -151,6 +151,7 @@ pub(crate) struct World {
     directory: tempdir::TempDir,
     node: Option<Node>,
     handover: Option<Arc<Handover>>,
+    store: Option<Arc<dyn Store>>,
     notified: i64,
     /// How often the node vanished.
     pub(crate) crashes: usize,
@@ -175,6 +176,7 @@ impl World {
             directory: tempdir::TempDir::new(),
             node: None,
             handover: None,
+            store: None,
             notified: 0,
             crashes: 0,
             pauses: 0,
@@ -189,6 +191,7 @@ impl World {
 
     /// Starts a node on the world's store.
     pub(crate) async fn start(&mut self) {
+        self.store = None;
         self.interruptions.push(self.terms.receivers.count());
         self.env.clock.rest(false);
         self.env.clock.set();
@@ -219,6 +222,7 @@ impl World {
             metrics,
             writes_waiting: Arc::new(|| 0),
         };
+        self.store = Some(store);
         self.node = Some(Node::start(&self.settings(), &parts));
     }
 
@@ -247,6 +251,7 @@ impl World {
             apps: HashMap::from([("main".to_owned(), app), ("second".to_owned(), second)]),
             operator_key: Some(SecretString::from(OPERATOR)),
             fill_limits: true,
+            derive: true,
             events_kept: Duration::from_hours(30 * 24),
             journal_kept: Duration::from_hours(72),
             body_timeout: Duration::from_secs(20),
@@ -282,6 +287,10 @@ impl World {
 
     pub(crate) fn router(&self) -> Router {
         self.node.as_ref().unwrap().router.clone()
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(self.store.as_ref().unwrap())
     }
 
     pub(crate) fn handover(&self) -> Arc<Handover> {

@@ -67,8 +67,14 @@ async fn what_waited_for_its_business_account_is_routed_before_what_comes_later(
         .iter()
         .zip(1..)
         .map(|(waiting, version)| Item::Waiting(waiting.row, Ok(change("15550783881", version))));
-    let batch =
-        Batch { now: at(3), app: "meta".into(), items: items.collect(), random: 1, fill_limits: true };
+    let batch = Batch {
+        now: at(3),
+        app: "meta".into(),
+        items: items.collect(),
+        random: 1,
+        fill_limits: true,
+        derive: true,
+    };
     assert_eq!(bench.store.accept(batch).await.unwrap().accepted, 2);
     assert_eq!(bench.store.waiting(10).await.unwrap(), []);
     assert_eq!(bench.accept(4, vec![change("15550783881", 3)]).await.accepted, 1);

@@ -47,7 +47,8 @@ fn told(news: &[(Place, News)]) -> Vec<String> {
             let number = delivery.phone_number.as_deref().unwrap_or("-");
             format!("{number} {} {}", delivery.state.as_str(), delivery.attempts)
         }
-        News::Number(digits) => format!("{digits} changed"),
+        News::Number(now) => format!("{} changed", now.digits),
+        News::Retired(digits) => format!("{digits} retired"),
         News::Gap => "gap".to_owned(),
     };
     news.iter().map(short).collect()
@@ -96,7 +97,7 @@ async fn what_is_committed_is_told_in_order_each_delivery_as_it_stood_then() {
         .iter()
         .filter_map(|(_, news)| match news {
             News::Delivery(delivery) => Some(delivery),
-            News::Event(_) | News::Number(_) | News::Gap => None,
+            News::Event(_) | News::Number(_) | News::Retired(_) | News::Gap => None,
         })
         .collect();
     let [failed, delivered, exhausted, replayed, canceled, behind] = deliveries[..] else {

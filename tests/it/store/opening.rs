@@ -147,15 +147,22 @@ async fn a_damaged_store_is_told_from_a_sound_one() {
     assert!(matches!(inspect(&home.database()), Err(Problem::Damaged(_))), "half of it is missing");
 }
 
-/// What the later migrations did, undone.
-const FIRST_SCHEMA: &str = "DROP TABLE journal; DROP INDEX deliveries_exhausted; \
+/// What the third and later migrations did, undone: numbers know a limit alone.
+pub(super) const SECOND_SCHEMA: &str = "DROP TABLE journal; DROP INDEX deliveries_exhausted; \
      DROP TABLE reconciliations; \
      DROP INDEX business_accounts_to_reconcile; DROP INDEX business_accounts_with_token; \
      ALTER TABLE business_accounts DROP COLUMN graph_token; \
      ALTER TABLE business_accounts DROP COLUMN graph_token_at; \
      ALTER TABLE business_accounts DROP COLUMN reconcile_at; \
      ALTER TABLE business_accounts DROP COLUMN held_until; \
-     DROP TABLE tail; DROP INDEX deliveries_pending; DROP INDEX deliveries_due; \
+     DROP INDEX numbers_of_business_account; DROP TABLE observations; DROP TABLE capabilities; \
+     UPDATE numbers SET limit_value = 'TIER_2K', limit_since = 1790000000000, latest = x''; \
+     ALTER TABLE numbers DROP COLUMN business_account; ALTER TABLE numbers DROP COLUMN state; \
+     ALTER TABLE events DROP COLUMN changed; ALTER TABLE events DROP COLUMN derived; \
+     PRAGMA user_version = 2";
+
+/// What the second migration did, undone.
+const FIRST_SCHEMA: &str = "DROP TABLE tail; DROP INDEX deliveries_pending; DROP INDEX deliveries_due; \
      DROP INDEX deliveries_leased; \
      CREATE INDEX deliveries_pending ON deliveries (account, webhook, number, id) WHERE state = 0; \
      CREATE INDEX deliveries_due ON deliveries (webhook, due_at, lease) WHERE state = 0 AND due_at IS NOT NULL; \
@@ -167,6 +174,7 @@ async fn a_store_of_the_first_schema_is_brought_up_to_date_and_still_owes_what_i
     bench.accept_each(1, &["11", "11", "12"]).await;
     let under_way = bench.claim(10).await;
     assert_eq!(under_way.len(), 2);
+    bench.meddle(SECOND_SCHEMA);
     bench.meddle(FIRST_SCHEMA);
     let bench = bench.reopened(20).await;
     let again = bench.claim(30).await;

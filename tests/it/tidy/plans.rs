@@ -6,15 +6,16 @@ use rusqlite::Connection;
 use super::lexer::Token;
 use super::{Complaints, complaint, none, sources};
 
-const SCHEMA: [&str; 4] = [
+const SCHEMA: [&str; 5] = [
     include_str!("../../../migrations/sqlite/0001_spine.sql"),
     include_str!("../../../migrations/sqlite/0002_tail.sql"),
-    include_str!("../../../migrations/sqlite/0003_journal.sql"),
-    include_str!("../../../migrations/sqlite/0004_graph.sql"),
+    include_str!("../../../migrations/sqlite/0003_numbers.sql"),
+    include_str!("../../../migrations/sqlite/0004_journal.sql"),
+    include_str!("../../../migrations/sqlite/0005_graph.sql"),
 ];
 
 /// Tables that grow with traffic.
-const LARGE: [&str; 9] = [
+const LARGE: [&str; 10] = [
     "events",
     "journal",
     "deliveries",
@@ -24,6 +25,7 @@ const LARGE: [&str; 9] = [
     "unrouted",
     "unparsed",
     "idempotency_keys",
+    "observations",
 ];
 
 /// Statements that are not held to that, with the reason.

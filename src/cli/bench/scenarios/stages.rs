@@ -138,6 +138,7 @@ fn batch(plan: &Plan, event: u32) -> Batch {
         items: items.collect(),
         random: plan.env.entropy.u64(),
         fill_limits: true,
+        derive: true,
     }
 }
 

@@ -94,7 +94,14 @@ async fn claims(plan: &Plan, ended: &Ended) -> Result<Option<Spread>, Error> {
         });
         let random = plan.env.entropy.u64();
         store
-            .accept(Batch { now, app: "main".to_owned(), items: items.collect(), random, fill_limits: true })
+            .accept(Batch {
+                now,
+                app: "main".to_owned(),
+                items: items.collect(),
+                random,
+                fill_limits: true,
+                derive: true,
+            })
             .await?;
     }
     let webhooks: Vec<_> = store.schedule().await?.into_keys().collect();

@@ -5,9 +5,12 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::entry::{self, Entry};
 use crate::model::delivery::{Delivery, DeliveryState};
-use crate::model::id::{AccountKey, DeliveryId, NumberKey, WebhookKey};
+use crate::model::id::{AccountId, AccountKey, DeliveryId, NumberKey, WebhookKey};
+use crate::model::number::Subject;
 use crate::store::Error;
 use crate::store::journal::{Follow, Followed, News, Place};
+use crate::store::sqlite::known;
+use crate::store::sqlite::overlay::Inside;
 use crate::store::sqlite::rows::{self, account_key, number_key, webhook_key};
 
 /// Items of a step, and bytes of event bodies after which it ends.
@@ -20,6 +23,7 @@ const LOOKED_AT_BYTES: usize = 256 * 1024;
 /// One step, over rows up to `durable`; `None` if there is no such account.
 pub(in crate::store::sqlite) fn follow(
     sql: &Connection,
+    inside: &Inside,
     follow: &Follow,
     durable: i64,
 ) -> Result<Option<Followed>, Error> {
@@ -30,6 +34,8 @@ pub(in crate::store::sqlite) fn follow(
     };
     let mut step = Step {
         sql,
+        inside,
+        owner: follow.account,
         account,
         wanted: Wanted::of(sql, account, follow)?,
         followed: Followed { items: Vec::new(), next: after, more: false },
@@ -122,6 +128,8 @@ impl<'a> Wanted<'a> {
 
 struct Step<'a> {
     sql: &'a Connection,
+    inside: &'a Inside,
+    owner: AccountId,
     account: AccountKey,
     wanted: Wanted<'a>,
     followed: Followed,
@@ -236,7 +244,8 @@ impl Step<'_> {
             return Ok(());
         }
         if let Some(digits) = rows::digits_of(self.sql, number)? {
-            self.tell(News::Number(digits));
+            let now = known::number(self.sql, self.inside, self.owner, &Subject::stored(&digits))?;
+            self.tell(now.map_or(News::Retired(digits), |now| News::Number(Box::new(now))));
         }
         Ok(())
     }

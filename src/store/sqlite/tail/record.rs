@@ -1,14 +1,15 @@
-//! Entries of the tail as bytes: a kind, then fields of fixed size or led by
-//! their length, big-endian. What can't be read ends the reading: only this
-//! program writes here, and SQLite has checked the page.
+//! Entries of the tail as bytes: a kind, then its fields. What can't be read
+//! ends the reading.
 
 use crate::model::change::Fingerprint;
 use crate::model::id::NumberKey;
-use crate::model::number::{Latest, NumberState};
-use crate::model::time::Timestamp;
+use crate::model::number::NumberState;
+use crate::store::sqlite::bytes::{Reader, write_state};
 
 const SEEN: u8 = 1;
-const NUMBER: u8 = 2;
+/// A number as the second schema knew it: only a limit.
+const OLD_NUMBER: u8 = 2;
+const NUMBER: u8 = 3;
 
 /// One entry.
 pub(super) enum Record {
@@ -26,112 +27,32 @@ pub(super) fn write_seen(to: &mut Vec<u8>, time: i64, fingerprint: &Fingerprint,
 pub(super) fn write_number(to: &mut Vec<u8>, key: NumberKey, state: &NumberState) {
     to.push(NUMBER);
     to.extend_from_slice(&key.0.to_be_bytes());
-    to.extend_from_slice(&state.sequence.to_be_bytes());
-    match &state.limit {
-        None => to.push(0),
-        Some((limit, since)) => {
-            to.push(1);
-            write_text(to, limit);
-            to.extend_from_slice(&since.ms().to_be_bytes());
-        }
-    }
-    to.push(u8::try_from(state.latest.len()).unwrap_or(u8::MAX));
-    write_latest(to, &state.latest);
-}
-
-/// The last changes: for each, the field, the fingerprint, the time and the
-/// event's position.
-pub(in crate::store::sqlite) fn write_latest(to: &mut Vec<u8>, latest: &[Latest]) {
-    for Latest { field, fingerprint, time, event } in latest {
-        write_text(to, field);
-        to.extend_from_slice(fingerprint);
-        to.extend_from_slice(&time.to_be_bytes());
-        to.extend_from_slice(&event.to_be_bytes());
-    }
-}
-
-/// A text led by its length in a byte; what is longer is cut (names and limits
-/// have a few dozen characters).
-fn write_text(to: &mut Vec<u8>, text: &str) {
-    let cut = &text[..text.floor_char_boundary(usize::from(u8::MAX))];
-    to.push(u8::try_from(cut.len()).unwrap_or(u8::MAX));
-    to.extend_from_slice(cut.as_bytes());
+    write_state(to, state);
 }
 
 /// The entries in `bytes`.
 pub(super) fn read(bytes: &[u8]) -> impl Iterator<Item = Record> {
     let mut from = Reader(bytes);
-    std::iter::from_fn(move || from.record())
+    std::iter::from_fn(move || record(&mut from))
 }
 
-pub(in crate::store::sqlite) fn read_latest(bytes: &[u8]) -> Vec<Latest> {
-    let mut from = Reader(bytes);
-    std::iter::from_fn(|| from.latest()).collect()
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (first, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
-    fn i64(&mut self) -> Option<i64> {
-        self.array().map(i64::from_be_bytes)
-    }
-
-    fn text(&mut self) -> Option<String> {
-        let length = usize::from(self.byte()?);
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(String::from_utf8_lossy(text).into_owned())
-    }
-
-    fn latest(&mut self) -> Option<Latest> {
-        Some(Latest {
-            field: self.text()?,
-            fingerprint: self.array()?,
-            time: self.i64()?,
-            event: self.i64()?,
-        })
-    }
-
-    fn record(&mut self) -> Option<Record> {
-        match self.byte()? {
-            SEEN => Some(Record::Seen { time: self.i64()?, fingerprint: self.array()?, at: self.i64()? }),
-            NUMBER => {
-                let key = NumberKey(self.i64()?);
-                let sequence = self.i64()?;
-                let limit = match self.byte()? {
-                    0 => None,
-                    _ => Some((self.text()?, Timestamp::from_ms(self.i64()?))),
-                };
-                let count = self.byte()?;
-                let latest = (0..count).map(|_| self.latest()).collect::<Option<_>>()?;
-                Some(Record::Number { key, state: NumberState { sequence, limit, latest } })
-            }
-            _ => None,
-        }
+fn record(from: &mut Reader<'_>) -> Option<Record> {
+    match from.byte()? {
+        SEEN => Some(Record::Seen { time: from.i64()?, fingerprint: from.array()?, at: from.i64()? }),
+        OLD_NUMBER => Some(Record::Number { key: NumberKey(from.i64()?), state: from.old_state()? }),
+        NUMBER => Some(Record::Number { key: NumberKey(from.i64()?), state: from.state()? }),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::number::What;
 
     #[test]
     fn what_is_written_is_read_again() {
-        let known = NumberState {
-            sequence: 7,
-            limit: Some(("TIER_10K".to_owned(), Timestamp::from_ms(-5))),
-            latest: vec![Latest { field: "f\u{e4}".to_owned(), fingerprint: [9; 16], time: 3, event: 4 }],
-        };
+        let known = NumberState { sequence: 7, revision: 2, ..NumberState::default() };
         let mut bytes = Vec::new();
         write_number(&mut bytes, NumberKey(5), &known);
         write_seen(&mut bytes, -1, &[7; 16], 8);
@@ -159,5 +80,23 @@ mod tests {
             assert_eq!(read(&bytes[..end]).count(), 1, "of {end} bytes");
         }
         assert_eq!(read(&[77]).count(), 0);
+    }
+
+    #[test]
+    fn what_the_second_schema_wrote_is_read_too() {
+        let old: &[&[u8]] = &[
+            &[2, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 7, 1, 8],
+            b"TIER_10K",
+            &[0, 0, 0, 0, 0, 0, 0, 99, 1, 1],
+            b"f",
+            &[9; 16],
+            &[0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4],
+        ];
+        let bytes = old.concat();
+        let read: Vec<_> = read(&bytes).collect();
+        let [Record::Number { key: NumberKey(5), state }] = &read[..] else { panic!("not read") };
+        let limit = state.known(What::Limit).unwrap();
+        assert_eq!((state.sequence, limit.value.as_str(), limit.since.ms()), (7, "TIER_10K", 99));
+        assert_eq!((state.latest[0].field.as_str(), state.latest[0].event), ("f", 4));
     }
 }

@@ -12,6 +12,7 @@ use crate::store::Handover;
 use crate::store::queue::{Claimed, Lease};
 use crate::store::sqlite::journal::{Entry, Journal, Told};
 use crate::store::sqlite::leases::Leases;
+use crate::store::sqlite::overlay;
 use crate::store::sqlite::routes::Route;
 use crate::store::sqlite::tail::Tail;
 
@@ -72,6 +73,8 @@ pub(super) struct Effects {
     pub(super) told: Told,
     /// The journal's last row with this commit.
     pub(super) journaled: i64,
+    /// What is known of numbers, and which rows were written: for readers.
+    pub(super) numbers: (Vec<overlay::Told>, Vec<overlay::Told>),
 }
 
 impl<'a> Turn<'a> {

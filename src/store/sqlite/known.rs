@@ -1,0 +1,322 @@
+//! Looking at what is known of numbers, and entering it by hand.
+//!
+//! Rows are late, so each is looked up in the overlay. That is why filters and
+//! orders are no business of SQL: by their digits numbers are walked along the
+//! index, as far as a page needs; in any other order all of the account's are
+//! looked at, and the first of them kept.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::ControlFlow;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::bytes::read_changes;
+use super::journal::Entry;
+use super::listing::{self, Of, Order, VISITS};
+use super::numbers;
+use super::overlay::Inside;
+use super::rows::{account_key, instant, number_key, page, unreadable};
+use super::writer::Turn;
+use crate::model::event::Derived;
+use crate::model::id::{AccountId, AccountKey, EventId, NumberKey, Position};
+use crate::model::limit::Step;
+use crate::model::number::{LearnedBy, NumberState, Subject, What};
+use crate::model::time::Timestamp;
+use crate::model::word::Word;
+use crate::policy::transition::{Terms, by_hand, retired};
+use crate::store::Error;
+use crate::store::catalog::{
+    Entered, HistoryPlace, HistoryQuery, HistoryRow, NumberEntry, NumberPlace, NumberQuery, NumberRow,
+    NumberSort, Page,
+};
+
+/// Numbers of an account behind some digits, by their digits.
+const BEHIND: &str = "SELECT key, business_account, state, sequence, limit_value, limit_since, latest, subject \
+     FROM numbers WHERE account = ?1 AND subject > ?2 AND subject < ':' ORDER BY subject";
+
+pub(super) fn numbers(
+    sql: &Connection,
+    inside: &Inside,
+    query: &NumberQuery,
+) -> Result<Page<NumberRow, NumberPlace>, Error> {
+    let nothing = Page { items: Vec::new(), next: None };
+    let Some(account) = account_key(sql, query.account)? else { return Ok(nothing) };
+    let by_digits = query.sort == NumberSort::Number;
+    let from = query.after.as_ref().filter(|_| by_digits).map_or("/", |place| place.digits.as_str());
+    let (most, mut visits) = (query.limit.max(1) + 1, 0);
+    let mut first: BinaryHeap<Placed> = BinaryHeap::new();
+    let mut unread = None;
+    let mut select = sql.prepare_cached(BEHIND)?;
+    let mut rows = select.query((account.0, from))?;
+    while let Some(row) = rows.next()? {
+        visits += 1;
+        let number = read(row, inside)?;
+        let place = place(&number, query.sort);
+        let last_looked_at = NumberPlace { rank: 0, digits: number.digits.clone() };
+        let behind = query.after.as_ref().is_none_or(|after| place > *after);
+        if behind && is_wanted(&number, query) {
+            first.push(Placed { place, number });
+            if first.len() > most {
+                first.pop();
+            }
+        }
+        if by_digits && (first.len() == most || visits == VISITS) {
+            unread = (visits == VISITS).then_some(last_looked_at);
+            break;
+        }
+    }
+    drop(rows);
+    let mut items = Vec::with_capacity(first.len());
+    for Placed { mut number, .. } in first.into_sorted_vec() {
+        number.events = events_of(sql, &number.state)?;
+        items.push(number);
+    }
+    Ok(page(items, query.limit, unread, |number| place(number, query.sort)))
+}
+
+/// A number in an order.
+struct Placed {
+    place: NumberPlace,
+    number: NumberRow,
+}
+
+impl PartialEq for Placed {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl Eq for Placed {}
+
+impl PartialOrd for Placed {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Placed {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place.cmp(&other.place)
+    }
+}
+
+fn read(row: &Row<'_>, inside: &Inside) -> rusqlite::Result<NumberRow> {
+    let numbers::NumberRow { key, business_account, state } = numbers::read(row)?;
+    Ok(NumberRow {
+        digits: row.get(7)?,
+        business_account: business_account.map(String::from),
+        state: inside.newest(key, state),
+        events: Vec::new(),
+    })
+}
+
+fn place(number: &NumberRow, sort: NumberSort) -> NumberPlace {
+    let state = &number.state;
+    let changed = state.changed_at.ms().unsigned_abs();
+    let limit = || state.value(What::Limit).map_or(0, |limit| Step::of(limit.as_str()).rank());
+    let rank = match sort {
+        NumberSort::Number => 0,
+        NumberSort::Changed => changed,
+        NumberSort::ChangedDown => u64::MAX - changed,
+        NumberSort::Limit => limit(),
+        NumberSort::LimitDown => u64::MAX - limit(),
+    };
+    NumberPlace { rank, digits: number.digits.clone() }
+}
+
+fn is_wanted(number: &NumberRow, query: &NumberQuery) -> bool {
+    let state = &number.state;
+    let is = |what: What, wanted: &Option<String>| {
+        wanted
+            .as_ref()
+            .is_none_or(|wanted| state.value(what).is_some_and(|value| what.same(value, &Word::new(wanted))))
+    };
+    let flagged = state.value(What::Flagged).is_some_and(|value| *value == "FLAGGED");
+    let whose = query.business_account.as_ref();
+    !state.retired
+        && is(What::Limit, &query.messaging_limit)
+        && is(What::Throughput, &query.throughput)
+        && is(What::Rating, &query.rating)
+        && query.flagged.is_none_or(|wanted| wanted == flagged)
+        && query.changed_since.is_none_or(|since| state.changed_at >= since)
+        && whose.is_none_or(|whose| number.business_account.as_deref() == Some(whose.as_str()))
+}
+
+/// The events that told what is known, as far as they are still there.
+fn events_of(sql: &Connection, state: &NumberState) -> rusqlite::Result<Vec<(What, EventId)>> {
+    let mut events = Vec::new();
+    for known in &state.known {
+        if let Some(position) = known.event
+            && let Some((_, id)) = event_id(sql, position)?
+        {
+            events.push((known.what, id));
+        }
+    }
+    Ok(events)
+}
+
+fn event_id(sql: &Connection, position: Position) -> rusqlite::Result<Option<(Timestamp, EventId)>> {
+    let mut select = sql.prepare_cached("SELECT accepted_at, random FROM events WHERE position = ?1")?;
+    let read = |row: &Row<'_>| {
+        let at = instant(row, 0)?;
+        Ok((at, EventId::new(at, position, row.get(1)?)))
+    };
+    select.query_row([position], read).optional()
+}
+
+pub(super) fn number(
+    sql: &Connection,
+    inside: &Inside,
+    account: AccountId,
+    subject: &Subject,
+) -> Result<Option<NumberRow>, Error> {
+    let Some(account) = account_key(sql, account)? else { return Ok(None) };
+    let Some(row) = numbers::find(sql, account, subject)? else { return Ok(None) };
+    let state = inside.newest(row.key, row.state);
+    if state.retired {
+        return Ok(None);
+    }
+    let events = events_of(sql, &state)?;
+    let (digits, business_account) = (subject.as_str().to_owned(), row.business_account.map(String::from));
+    Ok(Some(NumberRow { digits, business_account, state, events }))
+}
+
+/// What changed of a number: the events that changed something and, in between,
+/// what was observed without one.
+pub(super) fn history(
+    sql: &Connection,
+    query: &HistoryQuery,
+) -> Result<Option<Page<HistoryRow, HistoryPlace>>, Error> {
+    let Some(account) = account_key(sql, query.account)? else { return Ok(None) };
+    let Some(number) = number_key(sql, account, &query.number)? else { return Ok(None) };
+    let limit = query.limit.max(1);
+    let before = query.before.unwrap_or(HistoryPlace(Position::MAX, 0));
+    // Events before the place; one at its own position only behind an observation.
+    let end = if before.1 > 0 { before.0.saturating_add(1) } else { before.0 };
+    let mut items = Vec::new();
+    let unread =
+        listing::walk(sql, Of::Number(number), Order::NewestFirst, 0..end, VISITS, &mut |position| {
+            items.extend(changed_by(sql, account, position)?);
+            Ok(if items.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+    // As far back as events were looked at: what lies further is for the next page.
+    let far = match (unread, items.last()) {
+        (Some(position), _) => position,
+        (None, Some(HistoryRow { place, .. })) if items.len() > limit => place.0,
+        (None, _) => 0,
+    };
+    items.extend(observed(sql, number, before, far, limit + 1)?);
+    items.sort_by_key(|row| Reverse(row.place));
+    let unread = unread.map(|position| HistoryPlace(position, 0));
+    Ok(Some(page(items, limit, unread, |row| row.place)))
+}
+
+fn changed_by(
+    sql: &Connection,
+    account: AccountKey,
+    position: Position,
+) -> Result<Option<HistoryRow>, Error> {
+    let mut select = sql.prepare_cached(
+        "SELECT accepted_at, random, app, derived, changed FROM events \
+         WHERE position = ?1 AND account = ?2 AND changed IS NOT NULL",
+    )?;
+    let read = |row: &Row<'_>| {
+        let at = instant(row, 0)?;
+        let by = match row.get::<_, Option<i64>>(3)?.and_then(Derived::from_code) {
+            Some(Derived::Capability) => LearnedBy::Capability,
+            Some(Derived::Reconciliation) => LearnedBy::Reconciliation,
+            None if row.get_ref(2)?.as_str_or_null()?.is_none() => LearnedBy::Published,
+            None => LearnedBy::Notification,
+        };
+        let event = Some(EventId::new(at, position, row.get(1)?));
+        let (changed, _) = read_changes(row.get_ref(4)?.as_blob_or_null()?);
+        Ok(HistoryRow { place: HistoryPlace(position, 0), at, by, event, changed })
+    };
+    let row = select.query_row((position, account.0), read).optional()?;
+    // One that only told what was stale changed nothing.
+    Ok(row.filter(|row| !row.changed.is_empty()))
+}
+
+fn observed(
+    sql: &Connection,
+    number: NumberKey,
+    before: HistoryPlace,
+    far: Position,
+    limit: usize,
+) -> rusqlite::Result<Vec<HistoryRow>> {
+    let mut select = sql.prepare_cached(
+        "SELECT after, ordinal, at, by, changed FROM observations \
+         WHERE number = ?1 AND after >= ?2 AND (after, ordinal) < (?3, ?4) \
+         ORDER BY after DESC, ordinal DESC LIMIT ?5",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = select.query_map((number.0, far, before.0, before.1, limit), |row| {
+        let (changed, _) = read_changes(Some(row.get_ref(4)?.as_blob()?));
+        Ok(HistoryRow {
+            place: HistoryPlace(row.get(0)?, row.get(1)?),
+            at: instant(row, 2)?,
+            by: LearnedBy::from_code(row.get(3)?).ok_or_else(|| unreadable(3))?,
+            event: None,
+            changed,
+        })
+    })?;
+    rows.collect()
+}
+
+pub(super) fn put_number(turn: &mut Turn<'_>, entry: &NumberEntry) -> rusqlite::Result<Entered> {
+    let NumberEntry { number, business_account, entered, now, .. } = entry;
+    let whose = business_account.as_str();
+    let Some(account) = owner(turn, entry.account, whose)? else {
+        return Ok(Entered::UnknownBusinessAccount);
+    };
+    let known = turn.memory.tail.number(turn.sql, account, number)?;
+    let unknown = NumberState::default();
+    let before = known.as_ref().map_or(&unknown, |(_, state)| state);
+    let by = LearnedBy::Hand;
+    let after = turn.memory.last_position;
+    let terms = Terms { now: *now, at: *now, position: after + 1, by, fill: false };
+    let learned = by_hand(before, number.as_str(), entered, &terms);
+    let new = known.is_none() || before.retired;
+    let key = match &known {
+        Some((key, _)) => {
+            turn.memory.tail.belongs(turn.sql, account, number, whose)?;
+            *key
+        }
+        None => turn.memory.tail.add(turn.sql, account, number, whose, NumberState::default())?,
+    };
+    numbers::observe(turn, account, key, after, (*now, by), &learned.quiet)?;
+    if learned.state != *before {
+        turn.memory.tail.put(key, learned.state);
+    }
+    Ok(if new { Entered::New } else { Entered::Known })
+}
+
+/// The account, if the business account is registered to it.
+fn owner(
+    turn: &Turn<'_>,
+    account: AccountId,
+    business_account: &str,
+) -> rusqlite::Result<Option<AccountKey>> {
+    let mut select = turn.sql.prepare_cached(
+        "SELECT a.key FROM accounts a JOIN business_accounts b ON b.account = a.key \
+         WHERE a.id = ?1 AND b.id = ?2",
+    )?;
+    select.query_row((account.to_string(), business_account), |row| row.get(0).map(AccountKey)).optional()
+}
+
+pub(super) fn delete_number(
+    turn: &mut Turn<'_>,
+    account: AccountId,
+    number: &Subject,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    let Some(account) = account_key(turn.sql, account)? else { return Ok(false) };
+    let Some((key, state)) = turn.memory.tail.number(turn.sql, account, number)? else { return Ok(false) };
+    if state.retired {
+        return Ok(false);
+    }
+    turn.memory.tail.put(key, retired(&state, now));
+    turn.tell(now, Entry::Number { account, number: key });
+    Ok(true)
+}
