@@ -113,6 +113,9 @@ pub struct Setup {
     pub readiness: Hook<Result<&'static str, String>>,
     /// Whether a published event's limits are filled in (contract.md 5.1).
     pub fill_limits: bool,
+    /// Whether a webhook that is created, or enabled again, is told how the numbers
+    /// stand.
+    pub snapshot_on_enable: bool,
     /// How much of a body is read.
     pub limits: Limits,
 }

@@ -142,6 +142,9 @@ pub struct Delivery {
 pub struct Events {
     /// Whether limits that Meta leaves out are filled in.
     pub fill_limits: bool,
+    /// Whether a webhook that is created, or enabled again, is told how the numbers
+    /// stand.
+    pub snapshot_on_enable: bool,
 }
 
 /// How long things are kept.
@@ -229,7 +232,10 @@ impl Config {
         let operator = Operator { key: from.secret("operator.key") };
         let meta = Meta { apps: apps(from) };
         let delivery = delivery(from);
-        let events = Events { fill_limits: from.switch("events.fill_limits") };
+        let events = Events {
+            fill_limits: from.switch("events.fill_limits"),
+            snapshot_on_enable: from.switch("events.snapshot_on_enable"),
+        };
         let days = from.number("retention.events_days");
         let retention = Retention { events: Duration::from_hours(24 * days) };
         let secrets = secrets(from, store.as_ref());

@@ -107,16 +107,19 @@ pub enum Weakness {
     RecordBeforeSending,
     /// A settlement counts whoever holds the lease by now.
     NoFencing,
+    /// What fails is superseded, whether or not anything newer stands for it.
+    SupersedeBlindly,
 }
 
 impl Weakness {
     /// All of them, in the order of declaration.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::SynchronousNormal,
         Self::NoDeduplication,
         Self::ResolveTwice,
         Self::RecordBeforeSending,
         Self::NoFencing,
+        Self::SupersedeBlindly,
     ];
 
     fn bit(self) -> u8 {

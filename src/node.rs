@@ -37,6 +37,9 @@ pub struct Settings {
     pub operator_key: Option<SecretString>,
     /// Whether limits that Meta leaves out are filled in.
     pub fill_limits: bool,
+    /// Whether a webhook that is created, or enabled again, is told how the numbers
+    /// stand.
+    pub snapshot_on_enable: bool,
     /// How long events are kept.
     pub events_kept: Duration,
     /// How long a body may take to arrive.
@@ -179,6 +182,7 @@ fn setup(
             })
         }),
         fill_limits: settings.fill_limits,
+        snapshot_on_enable: settings.snapshot_on_enable,
         limits: api::Limits { body_deadline: settings.body_timeout, ..api::Limits::default() },
     }
 }

@@ -5,4 +5,6 @@ pub mod interruption;
 pub mod retry;
 pub mod routing;
 pub mod signature;
+pub mod snapshot;
+pub mod supersede;
 pub mod transition;

@@ -20,8 +20,8 @@ pub(super) use accounts::{
 pub(super) use deliveries::{Attempt, DeliveriesQuery, Delivery, DeliveryDetail, DeliveryStatus};
 pub(super) use events::{Event, EventDetail, EventRef, EventsQuery, Publish};
 pub(super) use operator::{Unparsed, Unrouted};
-pub(super) use replays::{Counted, NewReplay, Replay, ReplayAnswer};
-pub(super) use webhooks::{RotateQuery, Secret, Webhook};
+pub(super) use replays::{Counted, NewReplay, Obsolete, Replay, ReplayAnswer};
+pub(super) use webhooks::{RotateQuery, Secret, Webhook, WebhookChange};
 
 /// A page of a listing.
 #[derive(Serialize, ToSchema)]

@@ -65,6 +65,7 @@ fn word(weakness: Weakness) -> &'static str {
         Weakness::ResolveTwice => "resolve_twice",
         Weakness::RecordBeforeSending => "record_before_sending",
         Weakness::NoFencing => "no_fencing",
+        Weakness::SupersedeBlindly => "supersede_blindly",
     }
 }
 

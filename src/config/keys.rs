@@ -196,6 +196,12 @@ pub const KEYS: &[Key] = &[
         "Whether `currentLimit` and `oldLimit` are filled in where Meta leaves them out and they are known.",
     ),
     key(
+        "events.snapshot_on_enable",
+        Switch,
+        Is("false"),
+        "Whether a webhook that is created, or enabled again, is told at once how each of its numbers stands.",
+    ),
+    key(
         "retention.events_days",
         Number(1, 3650),
         Is("30"),

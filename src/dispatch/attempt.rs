@@ -208,6 +208,9 @@ fn headers(
     if claimed.test {
         headers.push((HeaderName::from_static("bellwether-test"), HeaderValue::from_static("true")));
     }
+    if claimed.snapshot {
+        headers.push((HeaderName::from_static("bellwether-snapshot"), HeaderValue::from_static("true")));
+    }
     headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
     headers
 }

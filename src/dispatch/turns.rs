@@ -88,6 +88,7 @@ mod tests {
             attempts: 0,
             attempts_before: 0,
             test: false,
+            snapshot: false,
             body: (*b"{}").into(),
         }
     }

@@ -1,5 +1,5 @@
 //! What must be done now and then: routing what waited, the store's own
-//! housekeeping, taking bulk replays further, retention. Runs when there is an
+//! housekeeping, taking snapshots and bulk replays further, retention. Runs when there is an
 //! errand, else once an hour: an idle node does not wake a core.
 
 use std::sync::Arc;
@@ -27,6 +27,9 @@ const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 /// A running bulk replay is taken further this often, by at most so many.
 const REPLAY_EVERY: Duration = Duration::from_millis(200);
 const REPLAY_STEP: usize = 500;
+
+/// Numbers a step of a snapshot tells of.
+const SNAPSHOT_STEP: usize = 50;
 
 /// Rows a step of the store's housekeeping touches.
 const TIDY_STEP: usize = 2_000;
@@ -93,8 +96,9 @@ impl Janitor {
         if routed > 0 {
             tracing::info!(changes = routed, "routed what waited for its business account");
         }
+        let telling = self.store.advance_snapshots(SNAPSHOT_STEP, self.clock.now()).await?;
         let replaying = self.store.advance_replays(REPLAY_STEP, self.clock.now()).await?;
-        Ok(match (untidy || routed > 0, replaying) {
+        Ok(match (untidy || routed > 0 || telling, replaying) {
             (true, _) => Busy::More,
             (false, true) => Busy::Replaying,
             (false, false) => Busy::Idle,

@@ -246,6 +246,7 @@ fn settings(config: &Config, shares: Shares, own: SocketAddr) -> Settings {
         apps: apps.collect::<HashMap<_, _>>(),
         operator_key: config.operator.key.clone(),
         fill_limits: config.events.fill_limits,
+        snapshot_on_enable: config.events.snapshot_on_enable,
         events_kept: config.retention.events,
         body_timeout: config.server.body_timeout,
         rules: Arc::new(rules),

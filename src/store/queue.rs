@@ -174,6 +174,8 @@ pub struct Claimed {
     pub attempts_before: u32,
     /// Whether it is a test event.
     pub test: bool,
+    /// Whether it tells how a number stands, because someone asked.
+    pub snapshot: bool,
     /// The exact bytes to send.
     pub body: Arc<[u8]>,
 }

@@ -157,6 +157,7 @@ fn setup(store: &Arc<dyn Store>, vault: &Vault, env: &Env, registrations: &Arc<A
         metrics: Arc::new(|| Box::pin(async { "# EOF\n".to_owned() })),
         readiness: Arc::new(|| Box::pin(async { Err("starting".to_owned()) })),
         fill_limits: true,
+        snapshot_on_enable: false,
         limits: Limits::default(),
     }
 }

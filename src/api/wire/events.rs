@@ -92,6 +92,9 @@ pub(in crate::api) struct Event {
     pub resends: u32,
     /// Whether it is a test event.
     pub test: bool,
+    /// Whether it tells one webhook how the number stands, because it was asked to.
+    /// Its sequence is that of the number's last event.
+    pub snapshot: bool,
     /// The event as it is sent.
     #[schema(value_type = Object)]
     pub body: Box<RawValue>,
@@ -107,6 +110,7 @@ impl From<EventRow> for Event {
             app: row.app,
             resends: row.resends,
             test: row.test,
+            snapshot: row.snapshot,
             body: raw(&String::from_utf8_lossy(&row.body)),
         }
     }

@@ -7,8 +7,10 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::interrupt;
 use super::leases::Held;
+use super::settle::promote;
+use super::supersede;
 use super::writer::Turn;
-use crate::model::delivery::Lane;
+use crate::model::delivery::{DeliveryState, Lane};
 use crate::model::id::{AccountKey, DeliveryId, EventId, NumberKey, WebhookKey};
 use crate::model::time::Timestamp;
 use crate::store::queue::{Claimed, Lease, Want};
@@ -88,9 +90,9 @@ pub(super) fn lease_out(turn: &mut Turn<'_>, delivery: DeliveryId, now: Timestam
         })?;
     drop(update);
     turn.memory.leases.give(lane, Held { delivery, account, lease, followed: true });
-    let mut select = turn
-        .sql
-        .prepare_cached("SELECT accepted_at, random, sequence, test, body FROM events WHERE position = ?1")?;
+    let mut select = turn.sql.prepare_cached(
+        "SELECT accepted_at, random, sequence, test, body, snapshot FROM events WHERE position = ?1",
+    )?;
     let position = delivery.position();
     let claimed = select.query_row([position], |row| {
         let accepted_at = Timestamp::from_ms(row.get(0)?);
@@ -104,6 +106,7 @@ pub(super) fn lease_out(turn: &mut Turn<'_>, delivery: DeliveryId, now: Timestam
             attempts,
             attempts_before,
             test: row.get(3)?,
+            snapshot: row.get::<_, Option<bool>>(5)?.unwrap_or(false),
             body,
         })
     })?;
@@ -120,19 +123,25 @@ pub(super) fn release(
 ) -> rusqlite::Result<()> {
     let mut update = turn.sql.prepare_cached(
         "UPDATE deliveries SET due_at = ?3, lease = 0 WHERE id = ?1 AND lease = ?2 AND state = 0 \
-         RETURNING webhook, number",
+         RETURNING webhook, number, account",
     )?;
-    let lane = update
+    let found = update
         .query_row((delivery.0, lease.token, now.ms()), |row| {
-            Ok(Lane { webhook: WebhookKey(row.get(0)?), number: NumberKey(row.get(1)?) })
+            let lane = Lane { webhook: WebhookKey(row.get(0)?), number: NumberKey(row.get(1)?) };
+            Ok((lane, AccountKey(row.get(2)?)))
         })
         .optional()?;
     drop(update);
-    if let Some(lane) = lane {
-        turn.memory.leases.end(lane, lease.token);
-        turn.memory.leases.note_waiting(lane);
-        turn.note_due(lane.webhook, now);
+    let Some((lane, account)) = found else { return Ok(()) };
+    let held = turn.memory.leases.end(lane, lease.token);
+    if held.is_none_or(|held| held.followed)
+        && supersede::by_waiting(turn, account, lane, *delivery)?.is_some()
+    {
+        turn.count_settled(DeliveryState::Superseded);
+        return promote(turn, account, lane, now);
     }
+    turn.memory.leases.note_waiting(lane);
+    turn.note_due(lane.webhook, now);
     Ok(())
 }
 

@@ -17,9 +17,10 @@ use super::damage::Damage;
 use crate::store::{Error, ErrorKind, Reply};
 
 /// The migrations in order; a store's `user_version` counts those applied.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../migrations/sqlite/0001_spine.sql"),
     include_str!("../../../migrations/sqlite/0002_tail.sql"),
+    include_str!("../../../migrations/sqlite/0003_supersede.sql"),
 ];
 
 /// "BELL" in ASCII: marks a database file as ours.

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use super::leases::Held;
 use super::routes::Route;
+use super::supersede;
 use super::writer::Turn;
-use crate::model::change::Change;
+use crate::model::change::{Change, Detail};
 use crate::model::delivery::{DeliveryState, Lane};
 use crate::model::event::{Envelope, body, event_type};
-use crate::model::id::{AccountKey, DeliveryId, EventId, NumberKey, WebhookKey};
+use crate::model::id::{AccountKey, BusinessAccountId, DeliveryId, EventId, NumberKey};
 use crate::model::number::NumberState;
 use crate::model::time::Timestamp;
+use crate::policy::supersede::{Tells, tells};
 use crate::policy::transition::{Transition, transition};
 use crate::store::queue::Claimed;
 
@@ -21,8 +23,19 @@ pub(super) struct Origin<'a> {
     pub(super) timestamp: Timestamp,
     pub(super) app: Option<&'a str>,
     pub(super) random: u32,
-    pub(super) test: bool,
+    pub(super) kind: Kind,
     pub(super) fill_limits: bool,
+}
+
+/// What an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A change, whoever told it.
+    Change,
+    /// A sample that an account asked for.
+    Test,
+    /// How a number stands.
+    Snapshot,
 }
 
 /// Keeps the event that `change` makes and a delivery for each of the route's
@@ -51,7 +64,8 @@ pub(super) fn keep_event(
         }
         Transition::News(next, detail) => (next, detail),
     };
-    let id = EventId::new(origin.now, position, origin.random);
+    let said_for = change.time.and_then(Timestamp::from_seconds).unwrap_or(origin.now);
+    let tells = tells(state, &detail, said_for);
     let sequence = next.sequence;
     let number = match key {
         Some(key) => {
@@ -60,34 +74,60 @@ pub(super) fn keep_event(
         }
         None => turn.memory.tail.add(turn.sql, route.account, subject, next)?,
     };
+    let business_account = &change.business_account;
+    let news = News { business_account, number, sequence, detail: &detail, tells };
+    keep_news(turn, origin, route, &news).map(Some)
+}
+
+/// What an event says, and of whom.
+pub(super) struct News<'a> {
+    pub(super) business_account: &'a BusinessAccountId,
+    pub(super) number: NumberKey,
+    pub(super) sequence: i64,
+    pub(super) detail: &'a Detail,
+    pub(super) tells: Option<Tells>,
+}
+
+/// Keeps an event and a delivery for each of the route's webhooks.
+pub(super) fn keep_news(
+    turn: &mut Turn<'_>,
+    origin: &Origin<'_>,
+    route: &Route,
+    news: &News<'_>,
+) -> rusqlite::Result<EventId> {
+    let position = turn.memory.last_position + 1;
+    let id = EventId::new(origin.now, position, origin.random);
     let envelope = Envelope {
         id,
         timestamp: origin.timestamp,
-        business_account: &change.business_account,
+        business_account: news.business_account,
         account: route.account_id,
     };
-    let body: Arc<[u8]> = body(envelope, &detail).into();
+    let body: Arc<[u8]> = body(envelope, news.detail).into();
     let mut insert = turn.sql.prepare_cached(
-        "INSERT INTO events (position, accepted_at, random, account, number, sequence, type, app, test, resends, body) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10)",
+        "INSERT INTO events (position, accepted_at, random, account, number, sequence, type, app, test, resends, \
+         body, tells, snapshot) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12)",
     )?;
     insert.execute((
         position,
         origin.now.ms(),
         origin.random,
         route.account.0,
-        number.0,
-        sequence,
-        event_type(&detail),
+        news.number.0,
+        news.sequence,
+        event_type(news.detail),
         origin.app,
-        origin.test,
+        origin.kind == Kind::Test,
         &*body,
+        news.tells.map(Tells::code),
+        (origin.kind == Kind::Snapshot).then_some(true),
     ))?;
     drop(insert);
     turn.memory.last_position = position;
-    let event = Owed { id, position, account: route.account, number, sequence, body };
-    owe(turn, origin, &event, &route.webhooks)?;
-    Ok(Some(id))
+    let News { number, sequence, tells, .. } = *news;
+    let event = Owed { id, position, account: route.account, number, sequence, tells, body };
+    owe(turn, origin, &event, route)?;
+    Ok(id)
 }
 
 /// An event about to be owed.
@@ -97,21 +137,17 @@ struct Owed {
     account: AccountKey,
     number: NumberKey,
     sequence: i64,
+    tells: Option<Tells>,
     body: Arc<[u8]>,
 }
 
 /// Keeps a delivery for each webhook. The head of a free lane goes straight to
 /// the dispatcher if it has room, else it is due at once; the others wait.
-fn owe(
-    turn: &mut Turn<'_>,
-    origin: &Origin<'_>,
-    event: &Owed,
-    webhooks: &[WebhookKey],
-) -> rusqlite::Result<()> {
-    for (ordinal, &webhook) in (0..).zip(webhooks) {
+fn owe(turn: &mut Turn<'_>, origin: &Origin<'_>, event: &Owed, route: &Route) -> rusqlite::Result<()> {
+    for (ordinal, &webhook) in (0..).zip(&route.webhooks) {
         let lane = Lane { webhook, number: event.number };
         let delivery = DeliveryId::new(event.position, ordinal);
-        let head = turn.memory.leases.is_free(turn.sql, event.account, lane)?;
+        let head = takes_the_head(turn, origin.now, event, route, (delivery, lane))?;
         let mut token = 0;
         let mut due_at = head.then_some(origin.now);
         if head && turn.reserve_new(webhook) {
@@ -127,7 +163,8 @@ fn owe(
                 sequence: event.sequence,
                 attempts: 0,
                 attempts_before: 0,
-                test: origin.test,
+                test: origin.kind == Kind::Test,
+                snapshot: origin.kind == Kind::Snapshot,
                 body: Arc::clone(&event.body),
             });
         } else {
@@ -146,4 +183,24 @@ fn owe(
         turn.count(DeliveryState::Pending, 1);
     }
     Ok(())
+}
+
+/// Whether nothing of the lane is pending, or nothing any more: for a webhook
+/// that wants the latest only, the event stands for what waits and is of its kind.
+fn takes_the_head(
+    turn: &mut Turn<'_>,
+    now: Timestamp,
+    event: &Owed,
+    route: &Route,
+    (delivery, lane): (DeliveryId, Lane),
+) -> rusqlite::Result<bool> {
+    if turn.memory.leases.is_free(turn.sql, event.account, lane)? {
+        return Ok(true);
+    }
+    match event.tells {
+        Some(tells) if route.latest.contains(&lane.webhook) => {
+            supersede::by_new(turn, event.account, lane, (delivery, tells), now)
+        }
+        _ => Ok(false),
+    }
 }

@@ -8,6 +8,7 @@
 use rusqlite::Connection;
 
 use super::settle::promote;
+use super::supersede::{self, Thinned};
 use super::writer::Turn;
 use crate::model::attempt::OutcomeClass;
 use crate::model::delivery::{DeliveryState, Lane};
@@ -37,12 +38,16 @@ pub(super) fn in_this_run(
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let Interrupted { account, next_at, .. } = interrupt(turn.sql, delivery, now)?;
-    if let Some(at) = next_at {
-        turn.memory.leases.note_waiting(lane);
-        turn.note_due(lane.webhook, at);
-        return Ok(());
-    }
-    turn.count_settled(DeliveryState::Exhausted);
+    let ended = match (supersede::by_waiting(turn, account, lane, delivery)?, next_at) {
+        (Some(_), _) => DeliveryState::Superseded,
+        (None, None) => DeliveryState::Exhausted,
+        (None, Some(at)) => {
+            turn.memory.leases.note_waiting(lane);
+            turn.note_due(lane.webhook, at);
+            return Ok(());
+        }
+    };
+    turn.count_settled(ended);
     promote(turn, account, lane, now)
 }
 
@@ -50,12 +55,21 @@ pub(super) fn in_this_run(
 /// handed over yet, the dispatcher will ask what is due.
 pub(super) fn at_start(sql: &Connection, delivery: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
     let Interrupted { account, lane, next_at } = interrupt(sql, delivery, now)?;
-    if next_at.is_some() {
+    let thinned = if supersede::wants_latest(sql, lane.webhook)? {
+        supersede::thin(sql, account, lane, (delivery, supersede::told(sql, delivery)?))?
+    } else {
+        Thinned::default()
+    };
+    let exhausted = thinned.by.is_none() && next_at.is_none();
+    let superseded = thinned.gone + usize::from(thinned.by.is_some());
+    let (exhausted, superseded) = (i64::from(exhausted), i64::try_from(superseded).unwrap_or(0));
+    let mut count = sql.prepare_cached("UPDATE facts SET value = value + ?2 WHERE name = ?1")?;
+    count.execute(("deliveries_0", -exhausted - superseded))?;
+    count.execute(("deliveries_2", exhausted))?;
+    count.execute(("deliveries_4", superseded))?;
+    if thinned.by.is_none() && next_at.is_some() {
         return Ok(());
     }
-    let mut count = sql.prepare_cached("UPDATE facts SET value = value + ?2 WHERE name = ?1")?;
-    count.execute(("deliveries_0", -1))?;
-    count.execute(("deliveries_2", 1))?;
     sql.prepare_cached(
         "UPDATE deliveries SET due_at = ?4 WHERE id = (\
             SELECT id FROM deliveries INDEXED BY deliveries_pending \

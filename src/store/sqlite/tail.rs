@@ -144,6 +144,20 @@ impl Tail {
         Ok(self.numbers.get(&key).map(|known| (key, &known.state)))
     }
 
+    /// The same, copied and not remembered: for who goes through many of them.
+    pub(super) fn look_up(
+        &self,
+        sql: &Connection,
+        account: AccountKey,
+        subject: &Subject,
+    ) -> rusqlite::Result<Option<(NumberKey, NumberState)>> {
+        let found = numbers::find(sql, account, subject)?;
+        Ok(found.map(|(key, state)| match self.numbers.get(&key) {
+            Some(known) => (key, known.state.clone()),
+            None => (key, state),
+        }))
+    }
+
     /// Makes the row of a number that is new: whoever reads finds its key at once.
     pub(super) fn add(
         &mut self,

@@ -1,6 +1,6 @@
 //! A node and what surrounds it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,6 +52,7 @@ pub(crate) struct Terms {
     pub(crate) per_webhook: usize,
     pub(crate) loaded: usize,
     pub(crate) paused: bool,
+    pub(crate) snapshot_on_enable: bool,
     /// What the world's clock shows at first.
     pub(crate) epoch: Timestamp,
     /// The waits between attempts.
@@ -76,6 +77,7 @@ impl Default for Terms {
             per_webhook: 8,
             loaded: 256,
             paused: false,
+            snapshot_on_enable: false,
             epoch: Timestamp::from_ms(EPOCH_MS),
             waits: [1, 10, 30, 90].map(Duration::from_secs),
             transport: None,
@@ -216,6 +218,7 @@ impl World {
             apps: HashMap::from([("main".to_owned(), app), ("second".to_owned(), second)]),
             operator_key: Some(SecretString::from(OPERATOR)),
             fill_limits: true,
+            snapshot_on_enable: self.terms.snapshot_on_enable,
             events_kept: Duration::from_hours(30 * 24),
             body_timeout: Duration::from_secs(20),
             rules: Arc::new(self.terms.rules.clone()),
@@ -270,6 +273,22 @@ impl World {
             self.call("POST", &format!("/api/v1/accounts/{ACCOUNT}/webhooks"), webhooks).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         self.terms.receivers.at(&url)
+    }
+
+    /// The webhooks' ids, by their URLs.
+    pub(crate) async fn webhook_ids(&self) -> BTreeMap<String, String> {
+        let webhooks = self.get(&format!("/v1/accounts/{ACCOUNT}/webhooks")).await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let webhooks = webhooks["items"].as_array().unwrap();
+        webhooks.iter().map(|webhook| (text(&webhook["url"]), text(&webhook["webhookId"]))).collect()
+    }
+
+    /// Which events the webhook of that URL gets of those that wait.
+    pub(crate) async fn set_delivery(&self, url: &str, mode: &str) {
+        let id = &self.webhook_ids().await[url];
+        let path = format!("/v1/accounts/{ACCOUNT}/webhooks/{id}");
+        let (status, answer) = self.call("PATCH", &path, json!({"delivery": mode})).await;
+        assert_eq!((status, &answer["delivery"]), (StatusCode::OK, &json!(mode)), "{answer}");
     }
 
     /// Posts a signed body as Meta does.

@@ -147,8 +147,11 @@ async fn a_damaged_store_is_told_from_a_sound_one() {
     assert!(matches!(inspect(&home.database()), Err(Problem::Damaged(_))), "half of it is missing");
 }
 
-/// What the second migration did, undone.
-const FIRST_SCHEMA: &str = "DROP TABLE tail; DROP INDEX deliveries_pending; DROP INDEX deliveries_due; \
+/// What the later migrations did, undone.
+const FIRST_SCHEMA: &str = "DROP TABLE snapshots; DELETE FROM facts WHERE name = 'deliveries_4'; \
+     ALTER TABLE events DROP COLUMN tells; ALTER TABLE events DROP COLUMN snapshot; \
+     ALTER TABLE webhooks DROP COLUMN latest; ALTER TABLE deliveries DROP COLUMN superseded_by; \
+     ALTER TABLE replays DROP COLUMN skip; ALTER TABLE replays DROP COLUMN superseded; DROP TABLE tail; DROP INDEX deliveries_pending; DROP INDEX deliveries_due; \
      DROP INDEX deliveries_leased; \
      CREATE INDEX deliveries_pending ON deliveries (account, webhook, number, id) WHERE state = 0; \
      CREATE INDEX deliveries_due ON deliveries (webhook, due_at, lease) WHERE state = 0 AND due_at IS NOT NULL; \

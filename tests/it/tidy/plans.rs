@@ -6,9 +6,10 @@ use rusqlite::Connection;
 use super::lexer::Token;
 use super::{Complaints, complaint, none, sources};
 
-const SCHEMA: [&str; 2] = [
+const SCHEMA: [&str; 3] = [
     include_str!("../../../migrations/sqlite/0001_spine.sql"),
     include_str!("../../../migrations/sqlite/0002_tail.sql"),
+    include_str!("../../../migrations/sqlite/0003_supersede.sql"),
 ];
 
 /// Tables that grow with traffic.
