@@ -24,12 +24,13 @@ const KEYS_KEPT: Duration = Duration::from_hours(14 * 24);
 const STEP: usize = 500;
 const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 
-/// A running bulk replay is taken further this often, by at most so many.
-const REPLAY_EVERY: Duration = Duration::from_millis(200);
+/// What runs, bulk replays and snapshots, is taken further this often; a replay by
+/// at most so many.
+const PACE: Duration = Duration::from_millis(200);
 const REPLAY_STEP: usize = 500;
 
 /// Numbers a step of a snapshot tells of.
-const SNAPSHOT_STEP: usize = 50;
+const SNAPSHOT_STEP: usize = 100;
 
 /// Rows a step of the store's housekeeping touches.
 const TIDY_STEP: usize = 2_000;
@@ -69,7 +70,7 @@ impl Janitor {
             }
             let wait = match (retiring, busy) {
                 (Some(_), _) | (_, Busy::More) => BETWEEN_STEPS,
-                (None, Busy::Replaying) => REPLAY_EVERY,
+                (None, Busy::Pacing) => PACE,
                 (None, Busy::Failing) => AFTER_FAILURE,
                 (None, Busy::Idle) => next_round.saturating_duration_since(Instant::now()),
             };
@@ -98,9 +99,9 @@ impl Janitor {
         }
         let telling = self.store.advance_snapshots(SNAPSHOT_STEP, self.clock.now()).await?;
         let replaying = self.store.advance_replays(REPLAY_STEP, self.clock.now()).await?;
-        Ok(match (untidy || routed > 0 || telling, replaying) {
+        Ok(match (untidy || routed > 0, telling || replaying) {
             (true, _) => Busy::More,
-            (false, true) => Busy::Replaying,
+            (false, true) => Busy::Pacing,
             (false, false) => Busy::Idle,
         })
     }
@@ -142,8 +143,8 @@ enum Busy {
     Idle,
     /// More at once.
     More,
-    /// A bulk replay goes on at its pace.
-    Replaying,
+    /// A bulk replay or a snapshot goes on at its pace.
+    Pacing,
     /// The store refused.
     Failing,
 }

@@ -6,6 +6,7 @@ mod compat_limits;
 mod compat_refusals;
 mod deliveries;
 mod description;
+mod latest;
 mod native;
 mod outwards;
 mod publish;

@@ -41,7 +41,8 @@ fn broken(verdict: &Verdict, name: &str) -> bool {
 
 #[test]
 fn chaos_finds_a_node_that_does_not_deduplicate() {
-    let found = (1..=SEEDS).find_map(|seed| chaos::run(seed, Some(Weakness::NoDeduplication), Wants::All).err());
+    let found =
+        (1..=SEEDS).find_map(|seed| chaos::run(seed, Some(Weakness::NoDeduplication), Wants::All).err());
     assert!(broken(&Err(found.expect("no seed found it")), "PHANTOM"));
 }
 

@@ -187,10 +187,12 @@ impl Oracle {
         }
         for ((url, number), sequence) in &self.passed_over {
             let id = numbered.get(&(number.clone(), *sequence));
-            let given_up = id.is_some_and(|id| {
-                exhausted.contains(id) || superseded.contains(&(url.clone(), id.clone()))
-            });
-            hold!(given_up, "GAP {number}: {sequence} never came to {url} and is neither exhausted nor superseded");
+            let given_up = id
+                .is_some_and(|id| exhausted.contains(id) || superseded.contains(&(url.clone(), id.clone())));
+            hold!(
+                given_up,
+                "GAP {number}: {sequence} never came to {url} and is neither exhausted nor superseded"
+            );
         }
         for limit in &self.acknowledged {
             let Some(id) = ids.get(limit) else { return Err(format!("LOST {limit}: not kept")) };
@@ -230,7 +232,10 @@ impl Oracle {
             let older = events.get(&id).ok_or_else(|| format!("SUPERSEDED {id} is not kept"))?;
             let newer = events.get(&by).ok_or_else(|| format!("SUPERSEDED {id} by nothing that is kept"))?;
             let stands = older.kind.is_some() && (&older.number, older.kind) == (&newer.number, newer.kind);
-            hold!(stands && older.sequence < newer.sequence, "SUPERSEDED {id} by {by}, which tells other things");
+            hold!(
+                stands && older.sequence < newer.sequence,
+                "SUPERSEDED {id} by {by}, which tells other things"
+            );
             superseded.extend(url.map(|(url, _)| (url.clone(), id)));
         }
         let mut newest: BTreeMap<(&str, &str), (i64, &str)> = BTreeMap::new();

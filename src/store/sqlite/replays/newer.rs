@@ -39,7 +39,7 @@ pub(super) fn standing_for(
     let mut stood_for = BTreeMap::new();
     let filter = if replay.skip_superseded { filter(sql, &replay.query)? } else { None };
     let Some(filter) = filter.filter(|_| !found.is_empty()) else { return Ok(stood_for) };
-    let tail = tail(sql, found.iter().map(|met| met.number).collect())?;
+    let tail = tail(sql, &found.iter().map(|met| met.number).collect())?;
     for met in found.iter().filter(|met| met.state == DeliveryState::Exhausted) {
         let Some(tells) = told(sql, met.id)? else { continue };
         let mut newer = tail.get(&met.number).cloned().unwrap_or_default();
@@ -56,7 +56,7 @@ pub(super) fn standing_for(
 }
 
 /// The events of these numbers that no index has yet, newest first.
-fn tail(sql: &Connection, numbers: BTreeSet<NumberKey>) -> rusqlite::Result<BTreeMap<NumberKey, Newer>> {
+fn tail(sql: &Connection, numbers: &BTreeSet<NumberKey>) -> rusqlite::Result<BTreeMap<NumberKey, Newer>> {
     let mut select = sql.prepare_cached(
         "SELECT position, number, tells FROM events \
          WHERE position > (SELECT value FROM facts WHERE name = 'listed') ORDER BY position DESC LIMIT ?1",
