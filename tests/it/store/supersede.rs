@@ -6,7 +6,7 @@ use bellwether::env::Point;
 use bellwether::model::attempt::OutcomeClass;
 use bellwether::model::change::{Change, Detail};
 use bellwether::model::delivery::DeliveryState::{self, Delivered, Exhausted, Pending, Superseded};
-use bellwether::model::id::DeliveryId;
+use bellwether::model::id::{DeliveryId, EventId};
 use bellwether::model::webhook::{DeliveryMode, Webhook};
 use bellwether::store::catalog::{Replay, ReplayState, Replayed};
 use bellwether::store::queue::Claimed;
@@ -35,7 +35,7 @@ async fn latest() -> Bench {
 fn flagged(number: &str, version: i64) -> Change {
     let mut flagged = change(number, version);
     if let Detail::Quality(quality) = &mut flagged.detail {
-        quality.event = "FLAGGED".to_owned();
+        quality.event = "FLAGGED".into();
     }
     flagged
 }
@@ -45,7 +45,7 @@ fn flagged(number: &str, version: i64) -> Change {
 async fn standing(bench: &Bench) -> Vec<(i64, DeliveryState, Option<i64>)> {
     let all = bench.deliveries(deliveries_in(None)).await;
     let stands = all.into_iter().rev().map(|delivery| {
-        (delivery.id.position(), delivery.state, delivery.superseded_by.map(|by| by.position()))
+        (delivery.id.position(), delivery.state, delivery.superseded_by.map(EventId::position))
     });
     stands.collect()
 }
