@@ -24,7 +24,7 @@ use super::world::{
 /// How many seeds `./test` runs; `SIM_SEEDS` asks for more.
 const SEEDS: u64 = 200;
 /// Of these so many once more, with a receiver that wants the latest only.
-const LATEST_SEEDS: u64 = 50;
+const LATEST_SEEDS: u64 = 40;
 
 /// Things that happen, per run.
 const STEPS: u64 = 40;
