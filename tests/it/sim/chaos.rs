@@ -30,6 +30,9 @@ const LATEST_SEEDS: u64 = 40;
 const STEPS: u64 = 40;
 const NUMBERS: u64 = 6;
 
+/// What a trace's line of a superseded delivery begins with.
+pub(super) const SUPERSEDED: &str = "superseded";
+
 /// What may have happened to a number.
 const EVENTS: [&str; 7] =
     ["UPGRADE", "DOWNGRADE", "ONBOARDING", "FLAGGED", "UNFLAGGED", "THROUGHPUT_UPGRADE", "UNHEARD_OF"];
@@ -141,7 +144,10 @@ pub(super) fn run(seed: u64, weakness: Option<Weakness>, wants: Wants) -> Result
             play.oracle.look(&world)?;
         }
         play.heal(&mut world, seed.is_multiple_of(3)).await?;
-        Ok(play.oracle.trace())
+        let mut trace = play.oracle.trace();
+        let superseded = world.deliveries("status=superseded&limit=500").await;
+        trace.extend(superseded.iter().map(|delivery| format!("{SUPERSEDED} {}", delivery["eventId"])));
+        Ok(trace)
     })
 }
 
