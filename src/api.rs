@@ -121,6 +121,9 @@ pub struct Setup {
     pub fill_limits: bool,
     /// How the Graph API is asked, as far as callers are told.
     pub reading: Reading,
+    /// Whether a webhook that is created, or enabled again, is told how the numbers
+    /// stand.
+    pub snapshot_on_enable: bool,
     /// How much of a body is read.
     pub limits: Limits,
 }

@@ -143,6 +143,7 @@ pub struct Delivery {
 }
 
 /// What is done to events.
+#[expect(clippy::struct_excessive_bools, reason = "switches, each by itself")]
 #[derive(Debug, Clone, Copy)]
 pub struct Events {
     /// Whether limits that Meta leaves out are filled in.
@@ -151,6 +152,9 @@ pub struct Events {
     pub derive_from_capability: bool,
     /// Whether a rating that was read becomes an event.
     pub flag_from_rating: bool,
+    /// Whether a webhook that is created, or enabled again, is told how the numbers
+    /// stand.
+    pub snapshot_on_enable: bool,
 }
 
 /// How the Graph API is asked.
@@ -263,6 +267,7 @@ impl Config {
             fill_limits: from.switch("events.fill_limits"),
             derive_from_capability: from.switch("events.derive_from_capability"),
             flag_from_rating: from.switch("events.flag_from_rating"),
+            snapshot_on_enable: from.switch("events.snapshot_on_enable"),
         };
         let graph = graph::graph(from);
         let days = from.number("retention.events_days");

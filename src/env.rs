@@ -109,17 +109,20 @@ pub enum Weakness {
     NoFencing,
     /// The dispatcher ends, as by a bug, when it is handed a delivery.
     DispatcherDies,
+    /// What fails is superseded, whether or not anything newer stands for it.
+    SupersedeBlindly,
 }
 
 impl Weakness {
     /// All of them, in the order of declaration.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::SynchronousNormal,
         Self::NoDeduplication,
         Self::ResolveTwice,
         Self::RecordBeforeSending,
         Self::NoFencing,
         Self::DispatcherDies,
+        Self::SupersedeBlindly,
     ];
 
     fn bit(self) -> u8 {

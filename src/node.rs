@@ -33,6 +33,7 @@ pub use crate::dispatch::Phase;
 
 /// How a node behaves.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "switches, each by itself")]
 pub struct Settings {
     /// The Meta apps by name.
     pub apps: HashMap<String, App>,
@@ -42,6 +43,9 @@ pub struct Settings {
     pub fill_limits: bool,
     /// Whether events are derived from capability updates.
     pub derive: bool,
+    /// Whether a webhook that is created, or enabled again, is told how the numbers
+    /// stand.
+    pub snapshot_on_enable: bool,
     /// How long events are kept.
     pub events_kept: Duration,
     /// How long the journal is kept.
@@ -240,6 +244,7 @@ fn setup(
             token_for_all: settings.reconcile.token_for_all.is_some(),
             paused: settings.paused,
         },
+        snapshot_on_enable: settings.snapshot_on_enable,
         limits: api::Limits { body_deadline: settings.body_timeout, ..api::Limits::default() },
     }
 }

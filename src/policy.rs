@@ -6,4 +6,6 @@ pub mod reconciliation;
 pub mod retry;
 pub mod routing;
 pub mod signature;
+pub mod snapshot;
+pub mod supersede;
 pub mod transition;

@@ -149,8 +149,14 @@ async fn put(
     for _ in 0..TRIES {
         let stored = app.store.webhooks(account.id).await?;
         let merged = merge::onto(&app, account.id, &stored, &wanted)?;
-        match app.store.put_webhooks(merged).await {
-            Ok(()) => return Ok(StatusCode::OK),
+        let snapshot = app.snapshot_on_enable.then(|| app.env.entropy.u64());
+        match app.store.configure(merged, snapshot).await {
+            Ok(()) => {
+                if snapshot.is_some() {
+                    (app.errand)();
+                }
+                return Ok(StatusCode::OK);
+            }
             Err(error) if error.kind == ErrorKind::Conflict => {}
             Err(error) => return Err(error.into()),
         }

@@ -78,6 +78,7 @@ fn filter(methods: &[HttpMethod]) -> MethodFilter {
         [HttpMethod::Put] => MethodFilter::PUT,
         [HttpMethod::Post] => MethodFilter::POST,
         [HttpMethod::Delete] => MethodFilter::DELETE,
+        [HttpMethod::Patch] => MethodFilter::PATCH,
         others => unreachable!("no handler is described with {} methods like these", others.len()),
     }
 }

@@ -58,6 +58,8 @@ async fn create(
         per_second,
         matched: 0,
         replayed: 0,
+        skip_superseded: wanted.superseded == Some(wire::Obsolete::Skip),
+        superseded: 0,
         state: ReplayState::Running,
         created_at: app.env.clock.now(),
     };
@@ -68,8 +70,11 @@ async fn create(
 
 fn query(account: AccountId, wanted: &wire::NewReplay) -> Result<DeliveryQuery, Problem> {
     let state = wanted.status.map_or(DeliveryState::Exhausted, DeliveryState::from);
-    if !matches!(state, DeliveryState::Delivered | DeliveryState::Exhausted) {
+    if !matches!(state, DeliveryState::Delivered | DeliveryState::Exhausted | DeliveryState::Superseded) {
         return Err(Problem::field("status", STATUS_RULE));
+    }
+    if wanted.superseded.is_some() && state != DeliveryState::Exhausted {
+        return Err(Problem::field("superseded", "goes with exhausted deliveries only"));
     }
     let (since, until) = span(wanted.since.as_deref(), wanted.until.as_deref())?;
     Ok(DeliveryQuery {
@@ -84,8 +89,7 @@ fn query(account: AccountId, wanted: &wire::NewReplay) -> Result<DeliveryQuery, 
     })
 }
 
-const STATUS_RULE: &str =
-    "must be exhausted or delivered: what is pending is sent anyway, and what is canceled has no webhook";
+const STATUS_RULE: &str = "must be exhausted, superseded or delivered: what is pending is sent anyway, and what is canceled has no webhook";
 
 /// Shows how far a bulk replay is.
 #[utoipa::path(get, path = "/v1/accounts/{accountId}/replays/{id}", operation_id = "getReplay",

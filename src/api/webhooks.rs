@@ -1,5 +1,5 @@
-//! Webhooks as the native API shows them, and trying one out. Configuring them
-//! is the 8x8-compatible API's.
+//! Webhooks as the native API shows them, what is sent to one alone, and what
+//! the 8x8-compatible API, which configures them, has no word for.
 
 use std::str::FromStr;
 
@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 
 use super::auth::{Owner, Scope};
 use super::errors::{Code, Problem};
-use super::input::{Id, Params};
+use super::input::{Id, Input, Params};
 use super::openapi::Routes;
 use super::publish::{accepted, fingerprint, not_configured};
 use super::{App, paging, wire};
@@ -23,7 +23,12 @@ const LISTING: &str = "webhooks";
 
 /// The routes.
 pub(super) fn register(routes: Routes) -> Routes {
-    routes.chapter("Webhooks").add::<__path_list, _, _>(list).add::<__path_test, _, _>(test)
+    routes
+        .chapter("Webhooks")
+        .add::<__path_list, _, _>(list)
+        .add::<__path_change, _, _>(change)
+        .add::<__path_test, _, _>(test)
+        .add::<__path_snapshot, _, _>(snapshot)
 }
 
 /// A place in the listing, oldest first: when a webhook was made, and its id.
@@ -78,6 +83,62 @@ pub(super) async fn find(app: &App, account: AccountId, id: WebhookId) -> Result
     webhooks.into_iter().find(|webhook| webhook.id == id).ok_or_else(|| Problem::not_found("webhook"))
 }
 
+/// Changes what only this API knows of a webhook.
+///
+/// With `latest`, an event that waits for the webhook is superseded as soon as a
+/// newer one of its number stands for it. That begins with the next event, or the
+/// next failed attempt, of each number. Configuring the webhook anew by the
+/// 8x8-compatible API leaves this as it is.
+#[utoipa::path(patch, path = "/v1/accounts/{accountId}/webhooks/{webhookId}", operation_id = "changeWebhook",
+    request_body = wire::WebhookChange,
+    responses((status = 200, description = "The webhook as it is now", body = wire::Webhook)),
+    security(("bearer" = ["operator", "account"])))]
+async fn change(
+    Owner(account): Owner,
+    State(app): State<App>,
+    Id(id): Id<WebhookId>,
+    Input(wanted): Input<wire::WebhookChange>,
+) -> Result<Json<wire::Webhook>, Problem> {
+    let now = app.env.clock.now();
+    let changed = app.store.set_delivery(account.id, id, wanted.delivery.into(), now).await?;
+    let webhook = changed.ok_or_else(|| Problem::not_found("webhook"))?;
+    let health = app.store.health(account.id, id).await?;
+    Ok(Json(wire::Webhook::new(webhook, health)))
+}
+
+/// Tells this webhook how each number in its scope stands.
+///
+/// By ordinary events in the order of the numbers, marked by the header
+/// `bellwether-snapshot: true`, to this webhook only. Asked for again while it
+/// is under way, it begins anew.
+#[utoipa::path(post, path = "/v1/accounts/{accountId}/webhooks/{webhookId}/snapshot",
+    operation_id = "snapshotWebhook",
+    responses(
+        (status = 202, description = "Under way"),
+        (status = 409, description = "The webhook is disabled or not of type CABM, or the account not configured",
+            body = wire::Problem, content_type = "application/problem+json")),
+    security(("bearer" = ["operator", "account"])))]
+async fn snapshot(
+    Owner(account): Owner,
+    State(app): State<App>,
+    Id(id): Id<WebhookId>,
+) -> Result<StatusCode, Problem> {
+    let webhook = find(&app, account.id, id).await?;
+    if !account.chat_apps {
+        return Err(not_configured());
+    }
+    if !app.store.put_snapshot(account.id, webhook.id, app.env.entropy.u64()).await? {
+        return Err(not_deliverable());
+    }
+    (app.errand)();
+    Ok(StatusCode::ACCEPTED)
+}
+
+fn not_deliverable() -> Problem {
+    Problem::new(Code::NotDeliverable, "the webhook is disabled, or not of type CABM")
+        .hint("events are only sent to enabled webhooks of type CABM")
+}
+
 /// Sends a sample event to this webhook only, marked as a test.
 #[utoipa::path(post, path = "/v1/accounts/{accountId}/webhooks/{webhookId}/test", operation_id = "testWebhook",
     responses(
@@ -104,10 +165,7 @@ async fn test(
     match app.store.publish(publication).await? {
         Published::Accepted(id) | Published::Repeated(id) => Ok(accepted(id, HeaderMap::new())),
         Published::NotConfigured => Err(not_configured()),
-        Published::UnknownWebhook => {
-            Err(Problem::new(Code::NotDeliverable, "the webhook is disabled, or not of type CABM")
-                .hint("events are only sent to enabled webhooks of type CABM"))
-        }
+        Published::UnknownWebhook => Err(not_deliverable()),
         // Of a test only the account itself can be unknown: it was just deleted.
         Published::KeyReused | Published::UnknownBusinessAccount => Err(Problem::not_found("account")),
     }

@@ -26,10 +26,10 @@ pub(super) use events::{Event, EventDetail, EventRef, EventsQuery, Publish};
 pub(super) use numbers::{HistoryItem, Number, NumbersQuery, PutNumber};
 pub(super) use operator::{Unparsed, Unrouted};
 pub(super) use reconciliation::{PutAccessToken, ReadingState, Reconciliation, TokenOwner};
-pub(super) use replays::{Counted, NewReplay, Replay, ReplayAnswer};
+pub(super) use replays::{Counted, NewReplay, Obsolete, Replay, ReplayAnswer};
 pub(super) use stream::{StreamData, StreamQuery};
 pub(super) use undelivered::Undelivered;
-pub(super) use webhooks::{RotateQuery, Secret, Webhook};
+pub(super) use webhooks::{RotateQuery, Secret, Webhook, WebhookChange};
 
 /// A page of a listing.
 #[derive(Serialize, ToSchema)]

@@ -66,6 +66,7 @@ fn word(weakness: Weakness) -> &'static str {
         Weakness::RecordBeforeSending => "record_before_sending",
         Weakness::NoFencing => "no_fencing",
         Weakness::DispatcherDies => "dispatcher_dies",
+        Weakness::SupersedeBlindly => "supersede_blindly",
     }
 }
 

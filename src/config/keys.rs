@@ -214,6 +214,12 @@ pub const KEYS: &[Key] = &[
         "Whether a quality rating that the Graph API tells becomes an event: falling to `RED` as `FLAGGED`, returning from it as `UNFLAGGED`.",
     ),
     key(
+        "events.snapshot_on_enable",
+        Switch,
+        Is("false"),
+        "Whether a webhook that is created, or enabled again, is told at once how each of its numbers stands.",
+    ),
+    key(
         "graph.access_token",
         Secret(1),
         Unset,

@@ -25,6 +25,7 @@ fn without_file_and_variables_every_key_has_its_default() {
     assert_eq!(config.delivery.retry_schedule, Schedule::seed());
     assert_eq!(config.delivery.attempt_timeout, Duration::from_secs(10));
     assert!(!config.delivery.allow_http && !config.delivery.paused && config.events.fill_limits);
+    assert!(!config.events.snapshot_on_enable);
     assert!(config.delivery.allow_networks.is_empty() && config.delivery.allow_ports.is_empty());
     assert!(config.delivery.dns_servers.is_empty() && config.delivery.ca_file.is_none());
     assert_eq!(config.delivery.max_in_flight, 512);
@@ -60,6 +61,7 @@ fn every_key_is_read_from_the_file() {
         [events]
         fill_limits = false
         flag_from_rating = false
+        snapshot_on_enable = true
         [graph]
         access_token = "EAAJ"
         base_url = "https://gateway.example.com/meta/"

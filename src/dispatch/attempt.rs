@@ -217,6 +217,9 @@ fn headers(
         let names: Vec<_> = claimed.stale.iter().map(What::as_str).collect();
         headers.push((HeaderName::from_static("bellwether-stale"), text(names.join(", "))));
     }
+    if claimed.snapshot {
+        headers.push((HeaderName::from_static("bellwether-snapshot"), HeaderValue::from_static("true")));
+    }
     headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
     headers
 }

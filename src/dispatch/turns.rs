@@ -106,6 +106,7 @@ mod tests {
             test: false,
             derived: None,
             stale: Stale::default(),
+            snapshot: false,
             body: (*b"{}").into(),
         }
     }

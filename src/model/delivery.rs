@@ -15,11 +15,15 @@ pub enum DeliveryState {
     Exhausted,
     /// Given up on purpose: its webhook was deleted.
     Canceled,
+    /// Not sent (again), since a newer event of its number stands for it and the
+    /// webhook wants the latest only. Kept, visible, replayable.
+    Superseded,
 }
 
 impl DeliveryState {
     /// All states, in the order of their codes.
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Delivered, Self::Exhausted, Self::Canceled];
+    pub const ALL: [Self; 5] =
+        [Self::Pending, Self::Delivered, Self::Exhausted, Self::Canceled, Self::Superseded];
 
     /// The state's name on the wire.
     pub fn as_str(self) -> &'static str {
@@ -28,6 +32,7 @@ impl DeliveryState {
             Self::Delivered => "delivered",
             Self::Exhausted => "exhausted",
             Self::Canceled => "canceled",
+            Self::Superseded => "superseded",
         }
     }
 
@@ -81,4 +86,6 @@ pub struct Delivery {
     pub next_at: Option<Timestamp>,
     /// The last attempt, if any was made.
     pub last: Option<Attempt>,
+    /// The newer event that stands for this one, once it is superseded.
+    pub superseded_by: Option<EventId>,
 }

@@ -60,6 +60,15 @@ impl std::str::FromStr for Scope {
     }
 }
 
+/// Which events a webhook gets when several of a number wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryMode {
+    /// Each, one after another.
+    All,
+    /// Those that no newer one stands for: the others are superseded.
+    Latest,
+}
+
 /// A webhook as stored. Secrets are sealed (see `secrets`), never in the clear.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Webhook {
@@ -75,6 +84,8 @@ pub struct Webhook {
     pub url: String,
     /// Whether anything is sent.
     pub enabled: bool,
+    /// Which events of those that wait.
+    pub delivery: DeliveryMode,
     /// How it authorises itself at the receiver.
     pub authorization: Authorization,
     /// The signing secret, sealed.

@@ -1,5 +1,6 @@
 //! What must be done now and then: routing what waited, the store's own
-//! housekeeping, holding capability updates against what numbers are left, taking bulk replays further, retention. Runs when there is an
+//! housekeeping, holding capability updates against what numbers are left, taking
+//! snapshots and bulk replays further, retention. Runs when there is an
 //! errand, else once an hour: an idle node does not wake a core.
 
 use std::sync::Arc;
@@ -24,9 +25,13 @@ const KEYS_KEPT: Duration = Duration::from_hours(14 * 24);
 const STEP: usize = 500;
 const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 
-/// A running bulk replay is taken further this often, by at most so many.
-const REPLAY_EVERY: Duration = Duration::from_millis(200);
+/// What runs, bulk replays and snapshots, is taken further this often; a replay by
+/// at most so many.
+const PACE: Duration = Duration::from_millis(200);
 const REPLAY_STEP: usize = 500;
+
+/// Numbers a step of a snapshot tells of.
+const SNAPSHOT_STEP: usize = 100;
 
 /// Rows a step of the store's housekeeping touches.
 const TIDY_STEP: usize = 2_000;
@@ -67,7 +72,7 @@ impl Janitor {
             }
             let wait = match (retiring, busy) {
                 (Some(_), _) | (_, Busy::More) => BETWEEN_STEPS,
-                (None, Busy::Replaying) => REPLAY_EVERY,
+                (None, Busy::Pacing) => PACE,
                 (None, Busy::Failing) => AFTER_FAILURE,
                 (None, Busy::Idle) => next_round.saturating_duration_since(Instant::now()),
             };
@@ -95,10 +100,11 @@ impl Janitor {
             tracing::info!(changes = routed, "routed what waited for its business account");
         }
         let deriving = self.intake.derive_rest().await?;
+        let telling = self.store.advance_snapshots(SNAPSHOT_STEP, self.clock.now()).await?;
         let replaying = self.store.advance_replays(REPLAY_STEP, self.clock.now()).await?;
-        Ok(match (untidy || routed > 0 || deriving, replaying) {
+        Ok(match (untidy || routed > 0 || deriving, telling || replaying) {
             (true, _) => Busy::More,
-            (false, true) => Busy::Replaying,
+            (false, true) => Busy::Pacing,
             (false, false) => Busy::Idle,
         })
     }
@@ -141,8 +147,8 @@ enum Busy {
     Idle,
     /// More at once.
     More,
-    /// A bulk replay goes on at its pace.
-    Replaying,
+    /// A bulk replay or a snapshot goes on at its pace.
+    Pacing,
     /// The store refused.
     Failing,
 }

@@ -256,6 +256,7 @@ fn settings(config: &Config, shares: Shares, own: SocketAddr) -> Settings {
         operator_key: config.operator.key.clone(),
         fill_limits: config.events.fill_limits,
         derive: config.events.derive_from_capability,
+        snapshot_on_enable: config.events.snapshot_on_enable,
         events_kept: config.retention.events,
         journal_kept: config.retention.journal,
         body_timeout: config.server.body_timeout,

@@ -215,6 +215,8 @@ fn masked(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
+mod management;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ use crate::model::id::{
 };
 use crate::model::number::{Stale, Subject};
 use crate::model::time::Timestamp;
-use crate::model::webhook::{Scope, Webhook, WebhookType};
+use crate::model::webhook::{DeliveryMode, Scope, Webhook, WebhookType};
 pub use numbers::{
     Entered, HistoryPlace, HistoryQuery, HistoryRow, NumberEntry, NumberPlace, NumberQuery, NumberRow,
     NumberSort,
@@ -74,7 +74,29 @@ pub trait Catalog: Send + Sync + 'static {
     /// that is replaced keeps its `created_at`. `Conflict` if one of these
     /// identities has another id by now, or an id is taken; `Limit` beyond
     /// [`WEBHOOKS_PER_ACCOUNT`]; `NotFound` if there is no such account.
-    fn put_webhooks(&self, webhooks: Vec<Webhook>) -> Reply<()>;
+    fn put_webhooks(&self, webhooks: Vec<Webhook>) -> Reply<()> {
+        self.configure(webhooks, None)
+    }
+    /// The same. With `snapshot`, random bits, each that begins to get events by
+    /// it (new, or enabled again) is told how the numbers stand, as by
+    /// [`Catalog::put_snapshot`]. One that is replaced keeps its `delivery`.
+    fn configure(&self, webhooks: Vec<Webhook>, snapshot: Option<u64>) -> Reply<()>;
+    /// Sets which events an account's webhook gets of those that wait; `None` if
+    /// there is no such webhook.
+    fn set_delivery(
+        &self,
+        account: AccountId,
+        webhook: WebhookId,
+        delivery: DeliveryMode,
+        now: Timestamp,
+    ) -> Reply<Option<Webhook>>;
+    /// Begins to tell a webhook how each number in its scope stands, by events
+    /// for it alone; anew, if that is under way. `random`: bits for their ids.
+    /// False if there is no such webhook, or nothing is sent to it.
+    fn put_snapshot(&self, account: AccountId, webhook: WebhookId, random: u64) -> Reply<bool>;
+    /// Takes each snapshot at most `step` numbers further; says whether any is
+    /// still under way.
+    fn advance_snapshots(&self, step: usize, now: Timestamp) -> Reply<bool>;
     /// Deletes webhooks, all or none, and cancels what is pending for them: a
     /// few thousand deliveries at once, the rest in [`Catalog::tidy`]'s steps.
     /// `NotFound` if one is not there: its index is the message.
@@ -217,6 +239,8 @@ pub struct EventRow {
     pub derived: Option<Derived>,
     /// What it tells although something newer was known when it was accepted.
     pub stale: Stale,
+    /// Whether it tells how a number stands, because someone asked.
+    pub snapshot: bool,
     /// The exact bytes that are sent, JSON.
     pub body: Vec<u8>,
 }
@@ -320,6 +344,11 @@ pub struct Replay {
     pub matched: u64,
     /// How many were replayed so far.
     pub replayed: u64,
+    /// Whether an exhausted delivery is superseded instead, if a newer one of its
+    /// lane stands for it that was delivered, is pending or is replayed as well.
+    pub skip_superseded: bool,
+    /// How many were superseded so far.
+    pub superseded: u64,
     /// Where it stands.
     pub state: ReplayState,
     /// When it was asked for.
@@ -391,7 +420,7 @@ pub struct UnparsedRow {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Totals {
     /// Deliveries by state, in the order of [`DeliveryState::ALL`].
-    pub deliveries: [u64; 4],
+    pub deliveries: [u64; 5],
     /// Changes waiting for their business account.
     pub unrouted: u64,
     /// How long the oldest due delivery has been due, in milliseconds.

@@ -225,6 +225,8 @@ pub struct Claimed {
     pub derived: Option<Derived>,
     /// What it tells although something newer was known when it was accepted.
     pub stale: Stale,
+    /// Whether it tells how a number stands, because someone asked.
+    pub snapshot: bool,
     /// The exact bytes to send.
     pub body: Arc<[u8]>,
 }

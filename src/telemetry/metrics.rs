@@ -134,12 +134,12 @@ struct Inner {
     /// In the order of [`OutcomeClass::ALL`].
     attempts: [Counter; 12],
     /// In the order of [`DeliveryState::ALL`]; the pending one stays out of it.
-    settled: [Option<Counter>; 4],
+    settled: [Option<Counter>; 5],
     batch_size: Histogram,
     commit: Histogram,
     attempt: Histogram,
     /// In the order of [`DeliveryState::ALL`].
-    deliveries: [Gauge; 4],
+    deliveries: [Gauge; 5],
     unrouted: Gauge,
     oldest_due: Gauge<f64, AtomicU64>,
     /// In the order of [`QUEUES`].
@@ -216,18 +216,20 @@ impl Metrics {
         let readings: [Counter; 12] = family(r, readings, READINGS);
         let [reconciled, unread @ ..] = readings;
         let no_space = ("store_no_space", "Whether nothing new is stored, and why: 0 or 1", "reason");
-        let [delivered, exhausted, canceled] = family(
-            r,
-            settled,
-            [DeliveryState::Delivered, DeliveryState::Exhausted, DeliveryState::Canceled]
-                .map(DeliveryState::as_str),
-        );
+        let ended = [
+            DeliveryState::Delivered,
+            DeliveryState::Exhausted,
+            DeliveryState::Canceled,
+            DeliveryState::Superseded,
+        ];
+        let [delivered, exhausted, canceled, superseded] =
+            family(r, settled, ended.map(DeliveryState::as_str));
         let inner = Inner {
             changes: family(r, changes, CHANGES),
             derived: family(r, derived, Derived::ALL.map(Derived::as_str)),
             refused: family(r, refused, Refused::ALL.map(Refused::as_str)),
             attempts: family(r, attempts, OutcomeClass::ALL.map(OutcomeClass::as_str)),
-            settled: [None, Some(delivered), Some(exhausted), Some(canceled)],
+            settled: [None, Some(delivered), Some(exhausted), Some(canceled), Some(superseded)],
             batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             commit: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)),
             attempt: Histogram::new(exponential_buckets(0.005, 2.0, 14)),

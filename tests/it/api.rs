@@ -6,6 +6,7 @@ mod compat_limits;
 mod compat_refusals;
 mod deliveries;
 mod description;
+mod latest;
 mod native;
 mod numbers;
 mod outwards;
@@ -162,6 +163,7 @@ fn setup(store: &Arc<dyn Store>, vault: &Vault, env: &Env, registrations: &Arc<A
         stopping: Arc::new(|| Box::pin(async {})),
         fill_limits: true,
         reading: Reading::default(),
+        snapshot_on_enable: false,
         limits: Limits::default(),
     }
 }

@@ -7,7 +7,7 @@ mod chaos;
 mod clocks;
 mod controls;
 mod herds;
-
+mod latest;
 mod oauth;
 mod oracle;
 mod poison;

@@ -15,6 +15,8 @@ mod publish;
 mod reconciliations;
 mod replays;
 mod retention;
+mod snapshots;
+mod supersede;
 mod undelivered;
 mod webhooks;
 
@@ -31,7 +33,7 @@ use bellwether::model::delivery::{Delivery, DeliveryState};
 use bellwether::model::id::{AccountId, DeliveryId, WebhookId};
 use bellwether::model::number::Subject;
 use bellwether::model::time::Timestamp;
-use bellwether::model::webhook::{Authorization, Scope, Webhook, WebhookType};
+use bellwether::model::webhook::{Authorization, DeliveryMode, Scope, Webhook, WebhookType};
 use bellwether::store::catalog::{DeliveryQuery, EventQuery, EventRow};
 use bellwether::store::queue::{Batch, Claimed, Item, Receipt, Settled, Settlement, Want};
 use bellwether::store::sqlite::{Mode, Options, Sqlite};
@@ -178,9 +180,10 @@ impl Bench {
     async fn settle(&self, claimed: &Claimed, ms: i64, state: DeliveryState) -> Settled {
         let outcome = match state {
             DeliveryState::Delivered => Outcome::answered(204, b"thanks".to_vec()),
-            DeliveryState::Pending | DeliveryState::Exhausted | DeliveryState::Canceled => {
-                Outcome::answered(500, b"sorry".to_vec())
-            }
+            DeliveryState::Pending
+            | DeliveryState::Exhausted
+            | DeliveryState::Canceled
+            | DeliveryState::Superseded => Outcome::answered(500, b"sorry".to_vec()),
         };
         let next_at = (state == DeliveryState::Pending).then(|| at(ms + 1_000));
         let settlement = Settlement {
@@ -266,6 +269,7 @@ fn webhook(number: u128, scope: &str) -> Webhook {
         kind: WebhookType::Cabm,
         url: "https://receiver.example/events".into(),
         enabled: true,
+        delivery: DeliveryMode::All,
         authorization: Authorization::None,
         secret: vec![1, 2, 3],
         previous_secret: None,

@@ -8,7 +8,7 @@ use super::super::{App, wire};
 use super::check::{MASK, Wanted, Wish};
 use super::refusal::{Code, Refusal};
 use crate::model::id::{AccountId, WebhookId};
-use crate::model::webhook::{Authorization, Webhook};
+use crate::model::webhook::{Authorization, DeliveryMode, Webhook};
 use crate::secrets::oauth::Client;
 use wire::compat::OAuth;
 
@@ -33,6 +33,8 @@ fn one_onto(app: &App, account: AccountId, stored: &[Webhook], wanted: &Wanted) 
         kind: wanted.kind,
         url: wanted.url.clone(),
         enabled: wanted.enabled,
+        // Not of this API: a webhook that is replaced keeps it.
+        delivery: before.map_or(DeliveryMode::All, |known| known.delivery),
         authorization: authorization(app, account, id, before, wanted)?,
         secret: before.map_or_else(|| fresh(app, account, id), |known| known.secret.clone()),
         previous_secret: before.and_then(|known| known.previous_secret.clone()),

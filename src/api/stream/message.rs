@@ -55,6 +55,7 @@ mod tests {
             app: None,
             resends: 0,
             test: false,
+            snapshot: false,
             derived: None,
             stale: Stale::default(),
             body: b"{\"a\":\r\n\n [1,\r2]}".to_vec(),

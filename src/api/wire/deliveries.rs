@@ -18,6 +18,9 @@ pub(in crate::api) enum DeliveryStatus {
     Exhausted,
     /// Given up on purpose: its webhook was deleted.
     Canceled,
+    /// Not sent (again): a newer event of its number stands for it, and the
+    /// webhook wants the latest only. Kept, and replayable.
+    Superseded,
 }
 
 impl From<DeliveryStatus> for DeliveryState {
@@ -27,6 +30,7 @@ impl From<DeliveryStatus> for DeliveryState {
             DeliveryStatus::Delivered => Self::Delivered,
             DeliveryStatus::Exhausted => Self::Exhausted,
             DeliveryStatus::Canceled => Self::Canceled,
+            DeliveryStatus::Superseded => Self::Superseded,
         }
     }
 }
@@ -38,6 +42,7 @@ impl From<DeliveryState> for DeliveryStatus {
             DeliveryState::Delivered => Self::Delivered,
             DeliveryState::Exhausted => Self::Exhausted,
             DeliveryState::Canceled => Self::Canceled,
+            DeliveryState::Superseded => Self::Superseded,
         }
     }
 }
@@ -97,6 +102,10 @@ pub(in crate::api) struct Delivery {
     /// The last attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_attempt: Option<Attempt>,
+    /// The newer event that stands for this one, if it is superseded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uuid")]
+    pub superseded_by: Option<String>,
 }
 
 impl From<delivery::Delivery> for Delivery {
@@ -112,6 +121,7 @@ impl From<delivery::Delivery> for Delivery {
             created_at: delivery.created_at.to_string(),
             next_attempt_at: delivery.next_at.map(|at| at.to_string()),
             last_attempt: delivery.last.map(Attempt::from),
+            superseded_by: delivery.superseded_by.map(|by| by.to_string()),
         }
     }
 }

@@ -102,6 +102,9 @@ pub(in crate::api) struct Event {
     /// `limit`, `portfolioLimit`, `throughput`, `flagged`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<&'static str>,
+    /// Whether it tells one webhook how the number stands, because it was asked to.
+    /// Its sequence is that of the number's last event.
+    pub snapshot: bool,
     /// The event as it is sent.
     #[schema(value_type = Object)]
     pub body: Box<RawValue>,
@@ -119,6 +122,7 @@ impl From<EventRow> for Event {
             test: row.test,
             derived: row.derived.map(Derived::as_str),
             stale: row.stale.iter().map(What::as_str).collect(),
+            snapshot: row.snapshot,
             body: raw(&String::from_utf8_lossy(&row.body)),
         }
     }

@@ -13,7 +13,7 @@ use crate::store::catalog::{self, ReplayState};
     "status": "exhausted", "since": "2026-01-21T00:00:00Z", "until": "2026-01-22T00:00:00Z", "dryRun": true
 }))]
 pub(in crate::api) struct NewReplay {
-    /// Deliveries standing there: exhausted (unless said) or delivered.
+    /// Deliveries standing there: exhausted (unless said), superseded or delivered.
     pub status: Option<DeliveryStatus>,
     /// To this webhook.
     #[schema(format = "uuid")]
@@ -26,12 +26,26 @@ pub(in crate::api) struct NewReplay {
     /// Whose event was accepted before this time.
     #[schema(format = DateTime)]
     pub until: Option<String>,
+    /// Of exhausted ones: what becomes of those for which a newer event of the same
+    /// number stands that the webhook has, or will get. They are replayed unless
+    /// this says `skip`.
+    pub superseded: Option<Obsolete>,
     /// Only counts what would be replayed.
     #[serde(default)]
     pub dry_run: bool,
     /// At most so many deliveries a second, 1 to 1000; 50 unless said.
     #[schema(minimum = 1, maximum = 1000, default = 50)]
     pub per_second: Option<u32>,
+}
+
+/// What becomes of exhausted deliveries for which a newer event stands.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::api) enum Obsolete {
+    /// They are replayed like any other.
+    Replay,
+    /// They become superseded instead, each as its turn comes.
+    Skip,
 }
 
 /// What a dry run found.
@@ -69,6 +83,8 @@ pub(in crate::api) struct Replay {
     pub matched: u64,
     /// How many were replayed so far.
     pub replayed: u64,
+    /// How many were superseded instead so far.
+    pub superseded: u64,
     /// At most so many a second.
     pub per_second: u32,
     /// When it was asked for.
@@ -87,6 +103,7 @@ impl From<catalog::Replay> for Replay {
             },
             matched: replay.matched,
             replayed: replay.replayed,
+            superseded: replay.superseded,
             per_second: replay.per_second,
             created_at: replay.created_at.to_string(),
         }

@@ -20,6 +20,43 @@ pub(in crate::api) enum AuthorizationKind {
     Oauth,
 }
 
+/// Which events a webhook gets when several of a number wait for it.
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::api) enum DeliveryMode {
+    /// Each, one after another.
+    All,
+    /// Those that no newer one stands for; the others are superseded.
+    Latest,
+}
+
+impl From<DeliveryMode> for webhook::DeliveryMode {
+    fn from(mode: DeliveryMode) -> Self {
+        match mode {
+            DeliveryMode::All => Self::All,
+            DeliveryMode::Latest => Self::Latest,
+        }
+    }
+}
+
+impl From<webhook::DeliveryMode> for DeliveryMode {
+    fn from(mode: webhook::DeliveryMode) -> Self {
+        match mode {
+            webhook::DeliveryMode::All => Self::All,
+            webhook::DeliveryMode::Latest => Self::Latest,
+        }
+    }
+}
+
+/// What the 8x8-compatible API has no word for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({"delivery": "latest"}))]
+pub(in crate::api) struct WebhookChange {
+    /// Which events it gets of those that wait.
+    pub delivery: DeliveryMode,
+}
+
 /// A webhook and how it fares.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -35,6 +72,8 @@ pub(in crate::api) struct Webhook {
     pub url: String,
     /// Whether anything is sent.
     pub enabled: bool,
+    /// Which events it gets of those that wait.
+    pub delivery: DeliveryMode,
     /// How it authorises itself.
     pub authorization: AuthorizationKind,
     /// Until when the signing secret before the last rotation signs too.
@@ -59,6 +98,7 @@ impl Webhook {
             r#type: webhook.kind.into(),
             url: webhook.url,
             enabled: webhook.enabled,
+            delivery: webhook.delivery.into(),
             authorization: match webhook.authorization {
                 Authorization::None => AuthorizationKind::None,
                 Authorization::Header(_) => AuthorizationKind::Header,

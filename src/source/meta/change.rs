@@ -60,8 +60,24 @@ fn subject(value: &Json<'_>, business_account: &BusinessAccountId) -> Subject {
         let shown = fit::text(value, name).ok().flatten()?;
         Subject::number(shown)
     });
+    let named = named.or_else(|| entity(value));
     named.unwrap_or_else(|| Subject::business_account(business_account.as_str()))
 }
+
+/// The number that an alert is about (`account_alerts`), if its entity is one as
+/// it is shown. Meta's own id of a number, which only Meta could resolve, has
+/// more digits than numbers in use: taken for one, it would be a number that
+/// nobody has.
+fn entity(value: &Json<'_>) -> Option<Subject> {
+    let kind = fit::text(value, "entity_type").ok().flatten()?;
+    let id = fit::text(value, "entity_id").ok().flatten().filter(|_| kind == "PHONE_NUMBER")?;
+    let subject = Subject::number(id)?;
+    let shown = id.starts_with('+') || subject.as_str().len() <= DIGITS_OF_A_NUMBER;
+    shown.then_some(subject)
+}
+
+/// Numbers in use have no more digits; Meta's ids have 15 and more.
+const DIGITS_OF_A_NUMBER: usize = 14;
 
 /// The event of a field other than the seed's: modelled if the field is and the
 /// value fits, else as it came.

@@ -8,7 +8,7 @@ use crate::model::change::{Detail, Quality};
 use crate::model::event::{self, Envelope};
 use crate::model::id::EventId;
 
-const WABA: &str = "102290129340398";
+pub(super) const WABA: &str = "102290129340398";
 
 macro_rules! sample {
     ($name:literal) => {
@@ -30,7 +30,7 @@ fn only(notification: Notification) -> Item {
 }
 
 #[track_caller]
-fn only_change(notification: Notification) -> Change {
+pub(super) fn only_change(notification: Notification) -> Change {
     match only(notification) {
         Item::Change(change) => change,
         Item::Unparsed(unparsed) => panic!("{unparsed:?}"),
@@ -51,7 +51,7 @@ fn changes(notification: &Notification) -> Vec<&Change> {
 }
 
 /// The event's text from `businessAccountId` on.
-fn told(change: &Change) -> String {
+pub(super) fn told(change: &Change) -> String {
     let account = "0f88f5c4-fae7-4dcf-8ff2-b2990133edea".parse().unwrap();
     let timestamp = Timestamp::from_seconds(change.time.unwrap_or(0)).unwrap();
     let id = EventId::new(timestamp, 1, 2);

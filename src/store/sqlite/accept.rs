@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Sqlite;
 use super::derived;
-use super::events::{Origin, keep_event};
+use super::events::{Kind, Origin, keep_event};
 use super::routes::{Route, find_route};
 use super::writer::Turn;
 use crate::model::change::{Change, Detail};
@@ -125,7 +125,7 @@ fn accept_change(
         timestamp: change.time.and_then(Timestamp::from_seconds).unwrap_or(batch.now),
         app: Some(&batch.app),
         random: u32::try_from(mixed >> 32).unwrap_or(0),
-        test: false,
+        kind: Kind::Change,
         fill_limits: batch.fill_limits,
     };
     match keep_event(turn, &origin, change, route)? {

@@ -3,7 +3,9 @@
 
 use tokio::sync::watch;
 
-use super::{Sqlite, control, deliveries, journal, known, listing, queries, replays, undelivered, webhooks};
+use super::{
+    Sqlite, control, deliveries, journal, known, listing, queries, replays, snapshots, undelivered, webhooks,
+};
 use crate::model::account::{Account, ApiKey, BusinessAccount};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::Delivery;
@@ -12,7 +14,7 @@ use crate::model::id::{
 };
 use crate::model::number::Subject;
 use crate::model::time::Timestamp;
-use crate::model::webhook::{Scope, Webhook, WebhookType};
+use crate::model::webhook::{DeliveryMode, Scope, Webhook, WebhookType};
 use crate::store::catalog::{
     Catalog, DeliveryQuery, Entered, EventQuery, EventRow, Health, HistoryPlace, HistoryQuery, HistoryRow,
     NumberEntry, NumberPlace, NumberQuery, NumberRow, NumberSort, Page, Replay, Replayed, Sweep, SweepPlace,
@@ -86,8 +88,38 @@ impl Catalog for Sqlite {
         self.look_up(move |sql| webhooks::webhook(sql, key))
     }
 
-    fn put_webhooks(&self, webhooks: Vec<Webhook>) -> Reply<()> {
-        self.add_apart(move |turn| webhooks::put_webhooks(turn, &webhooks))
+    fn configure(&self, webhooks: Vec<Webhook>, snapshot: Option<u64>) -> Reply<()> {
+        self.add_apart(move |turn| webhooks::put_webhooks(turn, &webhooks, snapshot))
+    }
+
+    fn set_delivery(
+        &self,
+        account: AccountId,
+        webhook: WebhookId,
+        delivery: DeliveryMode,
+        now: Timestamp,
+    ) -> Reply<Option<Webhook>> {
+        self.write_apart(move |turn| webhooks::set_delivery(turn, account, webhook, delivery, now))
+    }
+
+    fn put_snapshot(&self, account: AccountId, webhook: WebhookId, random: u64) -> Reply<bool> {
+        self.add_apart(move |turn| snapshots::put_snapshot(turn, account, webhook, random))
+    }
+
+    /// One transaction for each. Without space they wait, and are under way.
+    fn advance_snapshots(&self, step: usize, now: Timestamp) -> Reply<bool> {
+        let store = self.clone();
+        Box::pin(async move {
+            let under_way = store.look_up(|sql| Ok(snapshots::under_way(sql)?)).await?;
+            if store.space.refusal().is_some() {
+                return Ok(!under_way.is_empty());
+            }
+            let mut any = false;
+            for webhook in under_way {
+                any |= store.write_apart(move |turn| snapshots::advance(turn, webhook, step, now)).await?;
+            }
+            Ok(any)
+        })
     }
 
     fn delete_webhooks(

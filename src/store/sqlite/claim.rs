@@ -7,10 +7,12 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::bytes::read_changes;
 use super::interrupt;
-use super::journal::{Journal, Told};
+use super::journal::{Entry, Journal, Told};
 use super::leases::Held;
+use super::settle::promote;
+use super::supersede;
 use super::writer::Turn;
-use crate::model::delivery::Lane;
+use crate::model::delivery::{DeliveryState, Lane};
 use crate::model::event::Derived;
 use crate::model::id::{AccountKey, DeliveryId, EventId, NumberKey, WebhookKey};
 use crate::model::time::Timestamp;
@@ -92,7 +94,7 @@ pub(super) fn lease_out(turn: &mut Turn<'_>, delivery: DeliveryId, now: Timestam
     drop(update);
     turn.memory.leases.give(lane, Held { delivery, account, lease, followed: true });
     let mut select = turn.sql.prepare_cached(
-        "SELECT accepted_at, random, sequence, test, body, derived, changed FROM events WHERE position = ?1",
+        "SELECT accepted_at, random, sequence, test, body, derived, changed, snapshot FROM events WHERE position = ?1",
     )?;
     let position = delivery.position();
     let claimed = select.query_row([position], |row| {
@@ -109,6 +111,7 @@ pub(super) fn lease_out(turn: &mut Turn<'_>, delivery: DeliveryId, now: Timestam
             test: row.get(3)?,
             derived: row.get::<_, Option<i64>>(5)?.and_then(Derived::from_code),
             stale: read_changes(row.get_ref(6)?.as_blob_or_null()?).1,
+            snapshot: row.get::<_, Option<bool>>(7)?.unwrap_or(false),
             body,
         })
     })?;
@@ -125,19 +128,27 @@ pub(super) fn release(
 ) -> rusqlite::Result<()> {
     let mut update = turn.sql.prepare_cached(
         "UPDATE deliveries SET due_at = ?3, lease = 0 WHERE id = ?1 AND lease = ?2 AND state = 0 \
-         RETURNING webhook, number",
+         RETURNING webhook, number, account, attempts",
     )?;
-    let lane = update
+    let found = update
         .query_row((delivery.0, lease.token, now.ms()), |row| {
-            Ok(Lane { webhook: WebhookKey(row.get(0)?), number: NumberKey(row.get(1)?) })
+            let lane = Lane { webhook: WebhookKey(row.get(0)?), number: NumberKey(row.get(1)?) };
+            Ok((lane, AccountKey(row.get(2)?), row.get(3)?))
         })
         .optional()?;
     drop(update);
-    if let Some(lane) = lane {
-        turn.memory.leases.end(lane, lease.token);
-        turn.memory.leases.note_waiting(lane);
-        turn.note_due(lane.webhook, now);
+    let Some((lane, account, attempts)) = found else { return Ok(()) };
+    let held = turn.memory.leases.end(lane, lease.token);
+    if held.is_none_or(|held| held.followed)
+        && supersede::by_waiting(turn, account, lane, *delivery, now)?.is_some()
+    {
+        let (delivery, state) = (*delivery, DeliveryState::Superseded);
+        turn.tell(now, Entry::Delivery { account, delivery, state, attempts });
+        turn.count_settled(state);
+        return promote(turn, account, lane, now);
     }
+    turn.memory.leases.note_waiting(lane);
+    turn.note_due(lane.webhook, now);
     Ok(())
 }
 

@@ -69,7 +69,8 @@ impl Filter {
             && self.until.is_none_or(|until| accepted_at < until)
     }
 
-    fn takes(&self, met: &Met) -> bool {
+    /// Whether the delivery is meant, but for its time.
+    pub(super) fn takes(&self, met: &Met) -> bool {
         self.state.is_none_or(|state| state == met.state)
             && self.webhook.is_none_or(|webhook| webhook == met.webhook)
             && self.number.is_none_or(|number| number == met.number)
@@ -115,7 +116,9 @@ impl Walk<'_> {
             return Ok(None);
         }
         match self.filter.state {
-            Some(state @ (DeliveryState::Exhausted | DeliveryState::Canceled)) => self.by_state(state, visit),
+            Some(
+                state @ (DeliveryState::Exhausted | DeliveryState::Canceled | DeliveryState::Superseded),
+            ) => self.by_state(state, visit),
             Some(DeliveryState::Pending) => match self.pending()? {
                 Some(few) => each(few, visit),
                 None => self.by_event(visit),
@@ -124,7 +127,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Along the index of what ended badly.
+    /// Along the index of what ended, and not well.
     fn by_state(&self, state: DeliveryState, visit: &mut Visit<'_>) -> Result<Option<DeliveryId>, Error> {
         let mut select = self.sql.prepare_cached(&format!(
             "SELECT id, state, webhook, number FROM deliveries INDEXED BY deliveries_ended \

@@ -10,7 +10,7 @@
 
 use rusqlite::OptionalExtension;
 
-use super::events::{Origin, Told, keep};
+use super::events::{Kind, Origin, Told, keep};
 use super::numbers;
 use super::routes::{Route, find_route};
 use super::writer::Turn;
@@ -19,6 +19,7 @@ use crate::model::event::Derived;
 use crate::model::id::{BusinessAccountId, NumberKey};
 use crate::model::number::{LearnedBy, NumberState, Stale};
 use crate::model::time::Timestamp;
+use crate::policy::supersede::tells;
 use crate::policy::transition::{Learned, by_capability};
 
 /// How far an update got.
@@ -140,6 +141,7 @@ pub(super) fn follow(
             changed: &event.changed,
             stale: Stale::default(),
             derived,
+            tells: tells(&detail, Stale::default()),
         };
         keep(turn, &origin.nth(turn.memory.last_position), number.business_account, &told, route)?;
         made += 1;
@@ -181,7 +183,7 @@ pub(super) fn go_on(
             timestamp: waiting.at,
             app: Some(&waiting.app),
             random: u32::try_from(random >> 32).unwrap_or(0),
-            test: false,
+            kind: Kind::Change,
             fill_limits: true,
         };
         let Waiting { capability, derive, number, .. } = &waiting;

@@ -7,13 +7,15 @@ use super::journal::Entry;
 use super::leases::Held;
 use super::numbers;
 use super::routes::Route;
+use super::supersede;
 use super::writer::Turn;
 use crate::model::change::{Change, Detail};
 use crate::model::delivery::{DeliveryState, Lane};
 use crate::model::event::{Derived, Envelope, body, event_type};
-use crate::model::id::{AccountKey, BusinessAccountId, DeliveryId, EventId, NumberKey, Position, WebhookKey};
+use crate::model::id::{AccountKey, BusinessAccountId, DeliveryId, EventId, NumberKey, Position};
 use crate::model::number::{Changed, LearnedBy, NumberState, Stale};
 use crate::model::time::Timestamp;
+use crate::policy::supersede::{Tells, tells};
 use crate::policy::transition::{News, Terms, Transition, transition};
 use crate::store::queue::Claimed;
 
@@ -25,7 +27,7 @@ pub(super) struct Origin<'a> {
     pub(super) timestamp: Timestamp,
     pub(super) app: Option<&'a str>,
     pub(super) random: u32,
-    pub(super) test: bool,
+    pub(super) kind: Kind,
     pub(super) fill_limits: bool,
 }
 
@@ -34,6 +36,17 @@ impl Origin<'_> {
     pub(super) fn terms(&self, by: LearnedBy, position: Position) -> Terms {
         Terms { now: self.now, at: self.timestamp, position, by, fill: self.fill_limits }
     }
+}
+
+/// What an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A change, whoever told it.
+    Change,
+    /// A sample that an account asked for.
+    Test,
+    /// How a number stands.
+    Snapshot,
 }
 
 /// Keeps the event that `change` makes and a delivery for each of the route's
@@ -66,6 +79,7 @@ pub(super) fn keep_event(
         Transition::News(news) => news,
     };
     let News { state: next, detail, changed, stale } = news;
+    let tells = tells(&detail, stale);
     let sequence = next.sequence;
     let number = match key {
         Some(key) => {
@@ -75,7 +89,7 @@ pub(super) fn keep_event(
         }
         None => turn.memory.tail.add(turn.sql, account, subject, business_account, next)?,
     };
-    let told = Told { number, sequence, detail: &detail, changed: &changed, stale, derived: None };
+    let told = Told { number, sequence, detail: &detail, changed: &changed, stale, derived: None, tells };
     keep(turn, origin, &change.business_account, &told, route).map(Some)
 }
 
@@ -87,6 +101,7 @@ pub(super) struct Told<'a> {
     pub(super) changed: &'a [Changed],
     pub(super) stale: Stale,
     pub(super) derived: Option<Derived>,
+    pub(super) tells: Option<Tells>,
 }
 
 /// Keeps an event at the next position, and what it owes.
@@ -103,8 +118,8 @@ pub(super) fn keep(
     let body: Arc<[u8]> = body(envelope, told.detail).into();
     let mut insert = turn.sql.prepare_cached(
         "INSERT INTO events (position, accepted_at, random, account, number, sequence, type, app, test, resends, \
-                             body, changed, derived) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12)",
+                             body, changed, derived, tells, snapshot) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12, ?13, ?14)",
     )?;
     insert.execute((
         position,
@@ -115,17 +130,19 @@ pub(super) fn keep(
         told.sequence,
         event_type(told.detail),
         origin.app,
-        origin.test,
+        origin.kind == Kind::Test,
         &*body,
         changes(told.changed, told.stale),
         told.derived.map(Derived::code),
+        told.tells.map(Tells::code),
+        (origin.kind == Kind::Snapshot).then_some(true),
     ))?;
     drop(insert);
     turn.memory.last_position = position;
     turn.tell(origin.now, Entry::Event { account: route.account, position });
-    let Told { number, sequence, stale, derived, .. } = *told;
-    let event = Owed { id, position, account: route.account, number, sequence, stale, derived, body };
-    owe(turn, origin, &event, &route.webhooks)?;
+    let Told { number, sequence, stale, derived, tells, .. } = *told;
+    let event = Owed { id, position, account: route.account, number, sequence, stale, derived, tells, body };
+    owe(turn, origin, &event, route)?;
     Ok(id)
 }
 
@@ -138,21 +155,17 @@ struct Owed {
     sequence: i64,
     stale: Stale,
     derived: Option<Derived>,
+    tells: Option<Tells>,
     body: Arc<[u8]>,
 }
 
 /// Keeps a delivery for each webhook. The head of a free lane goes straight to
 /// the dispatcher if it has room, else it is due at once; the others wait.
-fn owe(
-    turn: &mut Turn<'_>,
-    origin: &Origin<'_>,
-    event: &Owed,
-    webhooks: &[WebhookKey],
-) -> rusqlite::Result<()> {
-    for (ordinal, &webhook) in (0..).zip(webhooks) {
+fn owe(turn: &mut Turn<'_>, origin: &Origin<'_>, event: &Owed, route: &Route) -> rusqlite::Result<()> {
+    for (ordinal, &webhook) in (0..).zip(&route.webhooks) {
         let lane = Lane { webhook, number: event.number };
         let delivery = DeliveryId::new(event.position, ordinal);
-        let head = turn.memory.leases.is_free(turn.sql, event.account, lane)?;
+        let head = takes_the_head(turn, origin.now, event, route, (delivery, lane))?;
         let mut token = 0;
         let mut due_at = head.then_some(origin.now);
         if head && turn.reserve_new(webhook) {
@@ -168,9 +181,10 @@ fn owe(
                 sequence: event.sequence,
                 attempts: 0,
                 attempts_before: 0,
-                test: origin.test,
+                test: origin.kind == Kind::Test,
                 derived: event.derived,
                 stale: event.stale,
+                snapshot: origin.kind == Kind::Snapshot,
                 body: Arc::clone(&event.body),
             });
         } else {
@@ -189,4 +203,24 @@ fn owe(
         turn.count(DeliveryState::Pending, 1);
     }
     Ok(())
+}
+
+/// Whether nothing of the lane is pending, or nothing any more: for a webhook
+/// that wants the latest only, the event stands for what waits and is of its kind.
+fn takes_the_head(
+    turn: &mut Turn<'_>,
+    now: Timestamp,
+    event: &Owed,
+    route: &Route,
+    (delivery, lane): (DeliveryId, Lane),
+) -> rusqlite::Result<bool> {
+    if turn.memory.leases.is_free(turn.sql, event.account, lane)? {
+        return Ok(true);
+    }
+    match event.tells {
+        Some(tells) if route.latest.contains(&lane.webhook) => {
+            supersede::by_new(turn, event.account, lane, (delivery, tells), now)
+        }
+        _ => Ok(false),
+    }
 }

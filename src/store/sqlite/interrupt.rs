@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use super::journal::{Entry, Told};
 use super::settle::promote;
+use super::supersede::{self, Thinned};
 use super::writer::Turn;
 use crate::model::attempt::OutcomeClass;
 use crate::model::delivery::{DeliveryState, Lane};
@@ -40,13 +41,18 @@ pub(super) fn in_this_run(
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let Interrupted { account, next_at, entry, .. } = interrupt(turn.sql, delivery, now)?;
-    turn.tell(now, entry);
-    if let Some(at) = next_at {
-        turn.memory.leases.note_waiting(lane);
-        turn.note_due(lane.webhook, at);
-        return Ok(());
-    }
-    turn.count_settled(DeliveryState::Exhausted);
+    let ended = match (supersede::by_waiting(turn, account, lane, delivery, now)?, next_at) {
+        (Some(_), _) => DeliveryState::Superseded,
+        (None, None) => DeliveryState::Exhausted,
+        (None, Some(at)) => {
+            turn.tell(now, entry);
+            turn.memory.leases.note_waiting(lane);
+            turn.note_due(lane.webhook, at);
+            return Ok(());
+        }
+    };
+    turn.tell(now, entry.ended(ended));
+    turn.count_settled(ended);
     promote(turn, account, lane, now)
 }
 
@@ -59,13 +65,24 @@ pub(super) fn at_start(
     told: &mut Told,
 ) -> rusqlite::Result<()> {
     let Interrupted { account, lane, next_at, entry } = interrupt(sql, delivery, now)?;
-    told.add(now.ms(), entry);
-    if next_at.is_some() {
+    let thinned = if supersede::wants_latest(sql, lane.webhook)? {
+        supersede::thin(sql, account, lane, (delivery, supersede::told(sql, delivery)?))?
+    } else {
+        Thinned::default()
+    };
+    let ended = thinned.by.map(|_| DeliveryState::Superseded);
+    told.add(now.ms(), ended.map_or(entry, |ended| entry.ended(ended)));
+    thinned.gone.iter().for_each(|gone| told.add(now.ms(), gone.entry(account)));
+    let exhausted = thinned.by.is_none() && next_at.is_none();
+    let superseded = thinned.gone.len() + usize::from(thinned.by.is_some());
+    let (exhausted, superseded) = (i64::from(exhausted), i64::try_from(superseded).unwrap_or(0));
+    let mut count = sql.prepare_cached("UPDATE facts SET value = value + ?2 WHERE name = ?1")?;
+    count.execute(("deliveries_0", -exhausted - superseded))?;
+    count.execute(("deliveries_2", exhausted))?;
+    count.execute(("deliveries_4", superseded))?;
+    if thinned.by.is_none() && next_at.is_some() {
         return Ok(());
     }
-    let mut count = sql.prepare_cached("UPDATE facts SET value = value + ?2 WHERE name = ?1")?;
-    count.execute(("deliveries_0", -1))?;
-    count.execute(("deliveries_2", 1))?;
     sql.prepare_cached(
         "UPDATE deliveries SET due_at = ?4 WHERE id = (\
             SELECT id FROM deliveries INDEXED BY deliveries_pending \

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Sqlite;
 use super::derived::{Number, follow};
-use super::events::Origin;
+use super::events::{Kind, Origin};
 use super::routes::{Route, find_route};
 use super::writer::Turn;
 use crate::model::event::Derived;
@@ -73,7 +73,7 @@ fn take(
         timestamp: *at,
         app: None,
         random: u32::try_from(random >> 32).unwrap_or(0),
-        test: false,
+        kind: Kind::Change,
         fill_limits: true,
     };
     let by = LearnedBy::Reconciliation;

@@ -2,7 +2,7 @@
 
 use rusqlite::OptionalExtension;
 
-use super::events::{Origin, keep_event};
+use super::events::{Kind, Origin, keep_event};
 use super::routes::{Route, find_route};
 use super::rows::within_bytes;
 use super::writer::Turn;
@@ -25,7 +25,7 @@ pub(super) fn publish(turn: &mut Turn<'_>, publication: &Publication) -> rusqlit
     }
     let route = match publication.audience {
         Audience::Test(webhook) => {
-            let Some(key) = test_target(turn, account, webhook)? else {
+            let Some(key) = target(turn, account, webhook)? else {
                 return Ok(Published::UnknownWebhook);
             };
             Route {
@@ -34,6 +34,7 @@ pub(super) fn publish(turn: &mut Turn<'_>, publication: &Publication) -> rusqlit
                 configured,
                 waiting: false,
                 webhooks: vec![key],
+                latest: Vec::new(),
             }
         }
         Audience::Routed => {
@@ -49,12 +50,15 @@ pub(super) fn publish(turn: &mut Turn<'_>, publication: &Publication) -> rusqlit
         timestamp: publication.timestamp.unwrap_or(publication.now),
         app: None,
         random: u32::try_from(publication.random >> 32).unwrap_or(0),
-        test: matches!(publication.audience, Audience::Test(_)),
+        kind: match publication.audience {
+            Audience::Test(_) => Kind::Test,
+            Audience::Routed => Kind::Change,
+        },
         fill_limits: publication.fill_limits,
     };
     // What an account publishes is news, even the latest value again.
     let mut change = Change { time: None, ..publication.change.clone() };
-    if origin.test {
+    if origin.kind == Kind::Test {
         change.subject = Subject::test(publication.random);
     }
     let id = keep_event(turn, &origin, &change, &route)?.expect("a change without a time is never a resend");
@@ -99,7 +103,8 @@ fn remember(
     Ok(())
 }
 
-fn test_target(
+/// The account's webhook of that id, if anything is sent to it.
+pub(super) fn target(
     turn: &Turn<'_>,
     account: AccountKey,
     webhook: WebhookId,

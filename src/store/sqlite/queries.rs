@@ -121,6 +121,7 @@ pub(super) fn totals(sql: &Connection, now: Timestamp) -> Result<Totals, Error> 
             count("deliveries_1")?,
             count("deliveries_2")?,
             count("deliveries_3")?,
+            count("deliveries_4")?,
         ],
         unrouted: count("unrouted")?,
         oldest_due_ms: oldest_due(sql, now)?.map_or(0, |due| now.ms() - due),

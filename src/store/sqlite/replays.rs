@@ -3,6 +3,11 @@
 //! A replayed delivery takes its place in its lane by age, but never gets in
 //! the way of an attempt: a head that is under way, or between two attempts,
 //! keeps its turn, and the replayed one follows.
+//!
+//! A bulk replay may leave out what a newer delivery stands for (`newer`): that
+//! becomes superseded instead.
+
+mod newer;
 
 use std::ops::ControlFlow;
 
@@ -13,9 +18,10 @@ use super::deliveries::{Filter, Met, Walk};
 use super::journal::Entry;
 use super::listing::Order;
 use super::rows::{account_key, instant, known_account, parsed, unreadable};
+use super::supersede::mark;
 use super::writer::Turn;
 use crate::model::delivery::{DeliveryState, Lane};
-use crate::model::id::{AccountId, AccountKey, DeliveryId, NumberKey, WebhookKey};
+use crate::model::id::{AccountId, AccountKey, DeliveryId, NumberKey, Position, WebhookKey};
 use crate::model::number::Subject;
 use crate::model::time::Timestamp;
 use crate::store::catalog::{DeliveryQuery, Replay, ReplayState, Replayed};
@@ -78,7 +84,7 @@ fn revive(turn: &mut Turn<'_>, account: AccountKey, met: Met, now: Timestamp) ->
     let attempts = sql
         .prepare_cached(
             "UPDATE deliveries SET state = 0, due_at = ?2, lease = 0, attempts_before = attempts, \
-             started_at = NULL, duration_ms = NULL, status = NULL, answer = NULL WHERE id = ?1 RETURNING attempts",
+             started_at = NULL, duration_ms = NULL, status = NULL, answer = NULL, superseded_by = NULL WHERE id = ?1 RETURNING attempts",
         )?
         .query_row((met.id.0, due.then_some(now.ms())), |row| row.get(0))?;
     let (delivery, state) = (met.id, DeliveryState::Pending);
@@ -166,17 +172,22 @@ fn filter(sql: &Connection, query: &DeliveryQuery) -> rusqlite::Result<Option<Fi
     let filter = Filter::of(sql, query)?;
     let filter =
         filter.map(|filter| Filter { state: filter.state.or(Some(DeliveryState::Exhausted)), ..filter });
-    Ok(filter
-        .filter(|filter| matches!(filter.state, Some(DeliveryState::Exhausted | DeliveryState::Delivered))))
+    Ok(filter.filter(|filter| filter.state.is_some_and(|state| REPLAYABLE.contains(&state))))
 }
+
+/// What a bulk replay may take.
+const REPLAYABLE: [DeliveryState; 3] =
+    [DeliveryState::Exhausted, DeliveryState::Superseded, DeliveryState::Delivered];
 
 /// Whether a bulk replay asked for at `by` takes the delivery: it had settled by
 /// then, and its webhook is still there.
 fn takes(sql: &Connection, filter: &Filter, id: DeliveryId, by: Timestamp) -> rusqlite::Result<bool> {
     sql.prepare_cached(
         "SELECT e.accepted_at, w.deleted_at IS NULL AND \
-                coalesce(d.started_at + d.duration_ms, a.started_at + a.duration_ms, 0) <= ?3 \
+                max(coalesce(d.started_at + d.duration_ms, a.started_at + a.duration_ms, 0), \
+                    coalesce(s.accepted_at, 0)) <= ?3 \
          FROM deliveries d JOIN webhooks w ON w.key = d.webhook JOIN events e ON e.position = ?2 \
+         LEFT JOIN events s ON s.position = d.superseded_by \
          LEFT JOIN attempts a ON a.delivery = d.id AND a.number = d.attempts WHERE d.id = ?1",
     )?
     .query_row((id.0, id.position(), by.ms()), |row| Ok(filter.is_in_time(instant(row, 0)?) && row.get(1)?))
@@ -212,8 +223,8 @@ pub(super) fn put_replay(turn: &mut Turn<'_>, replay: Replay, matched: u64) -> R
     let inserted = turn
         .sql
         .prepare_cached(
-            "INSERT INTO replays (id, account, query, per_second, matched, replayed, cursor, paced_at, state, created_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, 0, ?6) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO replays (id, account, query, per_second, matched, replayed, cursor, paced_at, state, \
+             created_at, skip) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, 0, ?6, ?7) ON CONFLICT (id) DO NOTHING",
         )?
         .execute((
             &replay.id,
@@ -222,11 +233,12 @@ pub(super) fn put_replay(turn: &mut Turn<'_>, replay: Replay, matched: u64) -> R
             replay.per_second,
             i64::try_from(matched).unwrap_or(i64::MAX),
             replay.created_at.ms(),
+            replay.skip_superseded,
         ))?;
     if inserted == 0 {
         return Err(Error::new(ErrorKind::Conflict, format!("there is a replay {} already", replay.id)));
     }
-    Ok(Replay { matched, replayed: 0, state: ReplayState::Running, ..replay })
+    Ok(Replay { matched, replayed: 0, superseded: 0, state: ReplayState::Running, ..replay })
 }
 
 /// A bulk replay with what only the store knows of it.
@@ -250,13 +262,16 @@ fn read_kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
         replayed: count(5)?,
         state: ReplayState::ALL.get(code).copied().ok_or_else(|| unreadable(6))?,
         created_at: instant(row, 7)?,
+        skip_superseded: row.get(10)?,
+        superseded: count(11)?,
     };
     Ok(Kept { replay, cursor: row.get(8)?, paced_at: row.get(9)? })
 }
 
 fn kept(sql: &Connection, id: &str) -> rusqlite::Result<Option<Kept>> {
     sql.prepare_cached(
-        "SELECT a.id, r.id, r.query, r.per_second, r.matched, r.replayed, r.state, r.created_at, r.cursor, r.paced_at \
+        "SELECT a.id, r.id, r.query, r.per_second, r.matched, r.replayed, r.state, r.created_at, r.cursor, r.paced_at, \
+                r.skip, r.superseded \
          FROM replays r JOIN accounts a ON a.key = r.account WHERE r.id = ?1",
     )?
     .query_row([id], read_kept)
@@ -298,21 +313,46 @@ pub(super) fn advance(turn: &mut Turn<'_>, id: &str, step: usize, now: Timestamp
     }
     let (found, cursor) = next(turn.sql, &kept, step, room)?;
     let account = known_account(turn.sql, kept.replay.query.account)?;
+    let stood_for = newer::standing_for(turn.sql, &kept.replay, &found)?;
     for met in &found {
-        revive(turn, account, *met, now)?;
+        match stood_for.get(&met.id) {
+            Some(by) => supersede(turn, account, *met, *by, now)?,
+            None => revive(turn, account, *met, now)?,
+        }
     }
+    let count = |of: usize| i64::try_from(of).unwrap_or(i64::MAX);
     turn.sql
         .prepare_cached(
-            "UPDATE replays SET replayed = replayed + ?2, cursor = ?3, paced_at = ?4, state = ?5 WHERE id = ?1",
+            "UPDATE replays SET replayed = replayed + ?2, cursor = ?3, paced_at = ?4, state = ?5, \
+             superseded = superseded + ?6 WHERE id = ?1",
         )?
         .execute((
             id,
-            i64::try_from(found.len()).unwrap_or(i64::MAX),
+            count(found.len() - stood_for.len()),
             cursor.unwrap_or(kept.cursor),
             pace.after(found.len()),
             i64::from(cursor.is_none()),
+            count(stood_for.len()),
         ))?;
     Ok(cursor.is_some())
+}
+
+/// Marks a settled delivery superseded.
+fn supersede(
+    turn: &mut Turn<'_>,
+    account: AccountKey,
+    met: Met,
+    by: Position,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    if let Some(attempts) = mark(turn.sql, met.id, by)? {
+        let (delivery, state) = (met.id, DeliveryState::Superseded);
+        turn.tell(now, Entry::Delivery { account, delivery, state, attempts });
+    }
+    turn.count(met.state, -1);
+    turn.count(DeliveryState::Pending, 1);
+    turn.count_settled(DeliveryState::Superseded);
+    Ok(())
 }
 
 /// The next deliveries to replay, at most `room`, and the last id looked at;

@@ -19,7 +19,10 @@ pub(super) struct Route {
     pub(super) configured: bool,
     /// Whether earlier changes still wait unrouted.
     pub(super) waiting: bool,
+    /// To whom they go.
     pub(super) webhooks: Vec<WebhookKey>,
+    /// Of these, the ones that want the latest only.
+    pub(super) latest: Vec<WebhookKey>,
 }
 
 /// The route of a business account, remembered until anything is configured.
@@ -53,32 +56,38 @@ fn read_route(turn: &Turn<'_>, business_account: &str) -> rusqlite::Result<Optio
                 configured: row.get(2)?,
                 waiting: row.get(3)?,
                 webhooks: Vec::new(),
+                latest: Vec::new(),
             };
             Ok((route, sub_account))
         })
         .optional()?;
     let Some((mut account_route, sub_account)) = found else { return Ok(None) };
     let sub_account: Option<SubAccountId> = sub_account.and_then(|id| id.parse().ok());
-    let candidates = candidates(turn, account_route.account)?;
+    let (candidates, latest) = candidates(turn, account_route.account)?;
     account_route.webhooks = route(&candidates, sub_account.as_ref()).collect();
+    account_route.latest = latest;
     Ok(Some(account_route))
 }
 
-fn candidates(turn: &Turn<'_>, account: AccountKey) -> rusqlite::Result<Vec<Candidate>> {
+/// The account's webhooks, and those among them that want the latest only.
+fn candidates(turn: &Turn<'_>, account: AccountKey) -> rusqlite::Result<(Vec<Candidate>, Vec<WebhookKey>)> {
     let mut select = turn.sql.prepare_cached(
-        "SELECT key, sub_account, type, enabled FROM webhooks \
+        "SELECT key, sub_account, type, enabled, latest FROM webhooks \
          WHERE account = ?1 AND deleted_at IS NULL ORDER BY key",
     )?;
     let rows = select.query_map([account.0], |row| {
         let (scope, kind): (String, String) = (row.get(1)?, row.get(2)?);
-        Ok(Candidate {
+        let candidate = Candidate {
             key: WebhookKey(row.get(0)?),
             scope: scope.parse().map_err(|_| damaged(1))?,
             kind: WebhookType::parse(&kind).ok_or_else(|| damaged(2))?,
             enabled: row.get(3)?,
-        })
+        };
+        Ok((candidate, row.get(4)?))
     })?;
-    rows.collect()
+    let rows: Vec<(Candidate, bool)> = rows.collect::<rusqlite::Result<_>>()?;
+    let latest = rows.iter().filter(|(_, latest)| *latest).map(|(candidate, _)| candidate.key).collect();
+    Ok((rows.into_iter().map(|(candidate, _)| candidate).collect(), latest))
 }
 
 /// What stands in that column is not what was checked before it was stored.

@@ -123,7 +123,7 @@ pub(super) fn event(
 ) -> rusqlite::Result<Option<(EventRow, String)>> {
     let mut select = sql.prepare_cached(
         "SELECT e.accepted_at, e.random, e.sequence, n.subject, e.app, e.resends, e.test, e.body, e.type, \
-                e.derived, e.changed \
+                e.derived, e.changed, e.snapshot \
          FROM events e JOIN numbers n ON n.key = e.number WHERE e.position = ?1 AND e.account = ?2",
     )?;
     let read = |row: &Row<'_>| {
@@ -138,6 +138,7 @@ pub(super) fn event(
             test: row.get(6)?,
             derived: row.get::<_, Option<i64>>(9)?.and_then(Derived::from_code),
             stale: read_changes(row.get_ref(10)?.as_blob_or_null()?).1,
+            snapshot: row.get::<_, Option<bool>>(11)?.unwrap_or(false),
             body: row.get(7)?,
         };
         Ok((event, row.get(8)?))
@@ -168,9 +169,10 @@ pub(super) fn delivery(
     let mut select = sql.prepare_cached(
         "SELECT d.state, d.due_at, d.lease, d.attempts, e.accepted_at, e.random, e.type, n.subject, w.id, \
                 d.started_at, d.duration_ms, d.status, d.answer, \
-                a.number, a.started_at, a.duration_ms, a.class, a.status, a.note, a.answer, a.next_at \
+                a.number, a.started_at, a.duration_ms, a.class, a.status, a.note, a.answer, a.next_at, \
+                s.position, s.accepted_at, s.random \
          FROM deliveries d JOIN events e ON e.position = ?3 JOIN numbers n ON n.key = d.number \
-         JOIN webhooks w ON w.key = d.webhook \
+         JOIN webhooks w ON w.key = d.webhook LEFT JOIN events s ON s.position = d.superseded_by \
          LEFT JOIN attempts a ON a.delivery = d.id AND a.number = d.attempts \
          WHERE d.id = ?1 AND d.account = ?2",
     )?;
@@ -191,6 +193,10 @@ pub(super) fn delivery(
             created_at,
             next_at: due_at.filter(|_| state == DeliveryState::Pending && !leased).map(Timestamp::from_ms),
             last: success(row, 9, row.get(3)?)?.or(failed),
+            superseded_by: match row.get(21)? {
+                Some(by) => Some(EventId::new(instant(row, 22)?, by, row.get(23)?)),
+                None => None,
+            },
         })
     };
     select.query_row((id.0, account.0, id.position()), read).optional()

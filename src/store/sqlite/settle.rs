@@ -3,10 +3,11 @@
 use super::claim::{is_enabled, lease_out};
 use super::journal::Entry;
 use super::leases::next_waiting;
+use super::supersede;
 use super::writer::Turn;
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{DeliveryState, Lane};
-use crate::model::id::{AccountKey, DeliveryId};
+use crate::model::id::AccountKey;
 use crate::model::time::Timestamp;
 use crate::store::queue::{Settled, Settlement};
 
@@ -21,17 +22,21 @@ pub(super) fn settle(turn: &mut Turn<'_>, settlement: &Settlement) -> rusqlite::
     if update(turn, settlement)? == 0 {
         return Ok(Settled::Stale);
     }
-    let Settlement { delivery, state, .. } = *settlement;
-    let attempts = settlement.attempt.number;
-    turn.tell(settlement.now, Entry::Delivery { account: held.account, delivery, state, attempts });
-    if settlement.state != DeliveryState::Delivered {
-        keep_attempt(turn, settlement.delivery, &settlement.attempt)?;
+    let mut state = settlement.state;
+    if state != DeliveryState::Delivered {
+        let Settlement { lane, delivery, now, .. } = *settlement;
+        if held.followed && supersede::by_waiting(turn, held.account, lane, delivery, now)?.is_some() {
+            state = DeliveryState::Superseded;
+        }
+        keep_attempt(turn, settlement, state)?;
     }
-    if settlement.state == DeliveryState::Pending {
+    let (account, delivery, attempts) = (held.account, settlement.delivery, settlement.attempt.number);
+    turn.tell(settlement.now, Entry::Delivery { account, delivery, state, attempts });
+    if state == DeliveryState::Pending {
         turn.memory.leases.note_waiting(settlement.lane);
         turn.note_due(settlement.lane.webhook, due_next(settlement));
     } else {
-        turn.count_settled(settlement.state);
+        turn.count_settled(state);
         if held.followed {
             promote(turn, held.account, settlement.lane, settlement.now)?;
         }
@@ -67,8 +72,14 @@ fn update(turn: &Turn<'_>, settlement: &Settlement) -> rusqlite::Result<usize> {
     update.execute((delivery.0, lease.token, state.code(), due_at, attempt.number))
 }
 
-/// Adds an attempt to a delivery's history.
-fn keep_attempt(turn: &Turn<'_>, delivery: DeliveryId, attempt: &Attempt) -> rusqlite::Result<()> {
+/// Adds an attempt to a delivery's history. Only a delivery that is still
+/// pending has a next one.
+fn keep_attempt(
+    turn: &Turn<'_>,
+    Settlement { delivery, attempt, .. }: &Settlement,
+    state: DeliveryState,
+) -> rusqlite::Result<()> {
+    let next_at = attempt.next_at.filter(|_| state == DeliveryState::Pending);
     let mut insert = turn.sql.prepare_cached(
         "INSERT INTO attempts (delivery, number, started_at, duration_ms, class, status, note, answer, next_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -82,7 +93,7 @@ fn keep_attempt(turn: &Turn<'_>, delivery: DeliveryId, attempt: &Attempt) -> rus
         attempt.status,
         &attempt.note,
         &attempt.answer,
-        attempt.next_at.map(Timestamp::ms),
+        next_at.map(Timestamp::ms),
     ))?;
     Ok(())
 }

@@ -157,6 +157,20 @@ impl Tail {
         Ok(self.numbers.get(&key).map(|known| (key, Arc::clone(&known.state))))
     }
 
+    /// The same, copied and not remembered: for who goes through many of them.
+    pub(super) fn look_up(
+        &self,
+        sql: &Connection,
+        account: AccountKey,
+        subject: &Subject,
+    ) -> rusqlite::Result<Option<numbers::NumberRow>> {
+        let found = numbers::find(sql, account, subject)?;
+        Ok(found.map(|row| match self.numbers.get(&row.key) {
+            Some(known) => numbers::NumberRow { state: (*known.state).clone(), ..row },
+            None => row,
+        }))
+    }
+
     /// Makes the row of a number that is new: whoever reads finds its key at once.
     pub(super) fn add(
         &mut self,

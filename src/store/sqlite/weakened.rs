@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use super::writer::Turn;
 use crate::env::{Faults, Weakness};
 use crate::model::change::Fingerprint;
+use crate::model::delivery::DeliveryState;
 use crate::store::queue::{Batch, Item, Settlement};
 
 /// Commits are synced, or not.
@@ -33,7 +34,8 @@ pub(super) fn batch(faults: &Faults, mut batch: Batch) -> Batch {
     batch
 }
 
-/// The settlement, or one under whichever lease the delivery has by now.
+/// The settlement; or one under whichever lease the delivery has by now; or one
+/// that supersedes what failed.
 pub(super) fn settlement(
     faults: &Faults,
     turn: &Turn<'_>,
@@ -42,6 +44,9 @@ pub(super) fn settlement(
     if faults.weakens(Weakness::NoFencing) {
         let mut select = turn.sql.prepare_cached("SELECT lease FROM deliveries WHERE id = ?1")?;
         settlement.lease.token = select.query_row([settlement.delivery.0], |row| row.get(0))?;
+    }
+    if faults.weakens(Weakness::SupersedeBlindly) && settlement.state == DeliveryState::Pending {
+        settlement.state = DeliveryState::Superseded;
     }
     Ok(settlement)
 }

@@ -11,12 +11,13 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::claim::next_due;
 use super::journal::Entry;
-use super::rows::{account_key, instant, known_account, parsed};
+use super::rows::{account_key, instant, known_account, parsed, webhook_key};
+use super::snapshots;
 use super::writer::Turn;
 use crate::model::delivery::DeliveryState;
-use crate::model::id::{AccountId, AccountKey, DeliveryId, WebhookKey};
+use crate::model::id::{AccountId, AccountKey, DeliveryId, WebhookId, WebhookKey};
 use crate::model::time::Timestamp;
-use crate::model::webhook::{Authorization, Scope, Webhook, WebhookType};
+use crate::model::webhook::{Authorization, DeliveryMode, Scope, Webhook, WebhookType};
 use crate::store::catalog::WEBHOOKS_PER_ACCOUNT;
 use crate::store::{Error, ErrorKind};
 
@@ -24,7 +25,7 @@ use crate::store::{Error, ErrorKind};
 const CANCELED_AT_ONCE: usize = 5_000;
 
 const WEBHOOK: &str = "SELECT w.id, a.id, w.sub_account, w.type, w.url, w.enabled, w.http_authorization, w.oauth, \
-     w.secret, w.previous_secret, w.previous_secret_until, w.created_at, w.updated_at \
+     w.secret, w.previous_secret, w.previous_secret_until, w.created_at, w.updated_at, w.latest \
      FROM webhooks w JOIN accounts a ON a.key = w.account WHERE w.deleted_at IS NULL AND";
 
 fn read_webhook(row: &Row<'_>) -> rusqlite::Result<Webhook> {
@@ -42,6 +43,7 @@ fn read_webhook(row: &Row<'_>) -> rusqlite::Result<Webhook> {
         kind: parsed(row, 3, WebhookType::parse)?,
         url: row.get(4)?,
         enabled: row.get(5)?,
+        delivery: if row.get(13)? { DeliveryMode::Latest } else { DeliveryMode::All },
         authorization,
         secret: row.get(8)?,
         previous_secret: previous.zip(until.map(Timestamp::from_ms)),
@@ -61,11 +63,20 @@ pub(super) fn webhook(sql: &Connection, key: WebhookKey) -> Result<Option<Webhoo
     Ok(select.query_row([key.0], read_webhook).optional()?)
 }
 
-pub(super) fn put_webhooks(turn: &mut Turn<'_>, webhooks: &[Webhook]) -> Result<(), Error> {
+/// `snapshot`: one that begins to get events is told how the numbers stand, the
+/// events' ids made with that.
+pub(super) fn put_webhooks(
+    turn: &mut Turn<'_>,
+    webhooks: &[Webhook],
+    snapshot: Option<u64>,
+) -> Result<(), Error> {
     let mut accounts = BTreeSet::new();
     for webhook in webhooks {
         let account = known_account(turn.sql, webhook.account)?;
-        put(turn, account, webhook)?;
+        let begins = put(turn, account, webhook)?;
+        if let (Some(key), Some(random)) = (begins, snapshot) {
+            snapshots::begin(turn.sql, key, random)?;
+        }
         accounts.insert(account);
     }
     accounts.into_iter().try_for_each(|account| check_limit(turn.sql, account))
@@ -86,7 +97,8 @@ fn check_limit(sql: &Connection, account: AccountKey) -> Result<(), Error> {
     Ok(())
 }
 
-fn put(turn: &mut Turn<'_>, account: AccountKey, webhook: &Webhook) -> Result<(), Error> {
+/// Creates or replaces one; its key, if it begins to get events by that.
+fn put(turn: &mut Turn<'_>, account: AccountKey, webhook: &Webhook) -> Result<Option<WebhookKey>, Error> {
     let there = turn
         .sql
         .prepare_cached(
@@ -97,30 +109,30 @@ fn put(turn: &mut Turn<'_>, account: AccountKey, webhook: &Webhook) -> Result<()
             Ok((WebhookKey(row.get(0)?), row.get::<_, String>(1)?, row.get::<_, bool>(2)?))
         })
         .optional()?;
+    let gets = webhook.enabled && webhook.kind == WebhookType::Cabm;
     match there {
         None => {
             let key = insert(turn.sql, account, webhook)?;
             turn.note_changed(key);
+            Ok(gets.then_some(key))
         }
-        Some((_, id, _)) if id != webhook.id.to_string() => {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!(
-                    "the webhook of {} and {} was configured by someone else just now; read it and try again",
-                    webhook.scope.as_str(),
-                    webhook.kind.as_str()
-                ),
-            ));
-        }
+        Some((_, id, _)) if id != webhook.id.to_string() => Err(Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "the webhook of {} and {} was configured by someone else just now; read it and try again",
+                webhook.scope.as_str(),
+                webhook.kind.as_str()
+            ),
+        )),
         Some((key, _, enabled)) => {
             update(turn.sql, key, webhook)?;
             turn.note_changed(key);
             if webhook.enabled && !enabled {
                 note_held(turn, key)?;
             }
+            Ok((gets && !enabled).then_some(key))
         }
     }
-    Ok(())
 }
 
 /// What it authorises itself with: the header's and OAuth's columns.
@@ -138,8 +150,8 @@ fn insert(sql: &Connection, account: AccountKey, webhook: &Webhook) -> Result<We
     let key = sql
         .prepare_cached(
             "INSERT INTO webhooks (id, account, sub_account, type, url, enabled, http_authorization, oauth, secret, \
-             previous_secret, previous_secret_until, created_at, updated_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
+             previous_secret, previous_secret_until, created_at, updated_at, latest) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
              ON CONFLICT (id) DO NOTHING RETURNING key",
         )?
         .query_row(
@@ -157,6 +169,7 @@ fn insert(sql: &Connection, account: AccountKey, webhook: &Webhook) -> Result<We
                 previous.map(|(_, until)| until.ms()),
                 webhook.created_at.ms(),
                 webhook.updated_at.ms(),
+                webhook.delivery == DeliveryMode::Latest,
             ),
             |row| row.get(0).map(WebhookKey),
         )
@@ -167,6 +180,7 @@ fn insert(sql: &Connection, account: AccountKey, webhook: &Webhook) -> Result<We
     key.ok_or_else(taken)
 }
 
+/// Changes all but `delivery`, which has a way of its own.
 fn update(sql: &Connection, key: WebhookKey, webhook: &Webhook) -> rusqlite::Result<usize> {
     let (header, oauth) = authorization(webhook);
     let previous = webhook.previous_secret.as_ref();
@@ -185,6 +199,27 @@ fn update(sql: &Connection, key: WebhookKey, webhook: &Webhook) -> rusqlite::Res
         previous.map(|(_, until)| until.ms()),
         webhook.updated_at.ms(),
     ))
+}
+
+pub(super) fn set_delivery(
+    turn: &mut Turn<'_>,
+    account: AccountId,
+    id: WebhookId,
+    delivery: DeliveryMode,
+    now: Timestamp,
+) -> Result<Option<Webhook>, Error> {
+    let found = match account_key(turn.sql, account)? {
+        Some(account) => webhook_key(turn.sql, account, id)?,
+        None => None,
+    };
+    let Some(key) = found else { return Ok(None) };
+    turn.sql
+        .prepare_cached(
+            "UPDATE webhooks SET latest = ?2, updated_at = ?3 WHERE key = ?1 AND deleted_at IS NULL",
+        )?
+        .execute((key.0, delivery == DeliveryMode::Latest, now.ms()))?;
+    turn.note_changed(key);
+    webhook(turn.sql, key)
 }
 
 /// Tells the dispatcher of what was held while the webhook was disabled.

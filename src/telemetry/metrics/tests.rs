@@ -47,7 +47,7 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
 }
 
 fn scraped(metrics: &Metrics) -> BTreeMap<String, f64> {
-    let totals = Totals { deliveries: [4, 3, 2, 1], unrouted: 7, oldest_due_ms: 1500 };
+    let totals = Totals { deliveries: [4, 3, 2, 1, 6], unrouted: 7, oldest_due_ms: 1500 };
     parse(&metrics.scrape(Some(&totals), Depths { writer: 5, dispatch: 6, in_flight: 8 }))
 }
 
@@ -76,8 +76,8 @@ fn every_series_is_there_from_the_start_under_its_name() {
     ];
     family("notifications_refused_total", "reason", &reasons);
     family("attempts_total", "class", &OutcomeClass::ALL.map(OutcomeClass::as_str));
-    family("deliveries_settled_total", "state", &["delivered", "exhausted", "canceled"]);
-    family("deliveries", "state", &["pending", "delivered", "exhausted", "canceled"]);
+    family("deliveries_settled_total", "state", &["delivered", "exhausted", "canceled", "superseded"]);
+    family("deliveries", "state", &["pending", "delivered", "exhausted", "canceled", "superseded"]);
     family("queue_depth", "queue", &["writer", "dispatch", "in_flight"]);
     family("store_no_space", "reason", &["disk", "log", "moved"]);
     family("reconciliations_total", "result", &["succeeded"]);
@@ -160,6 +160,7 @@ fn what_is_counted_is_what_is_scraped() {
         ("commit_seconds_count", 1.0),
         ("deliveries{state=\"pending\"}", 4.0),
         ("deliveries{state=\"canceled\"}", 1.0),
+        ("deliveries{state=\"superseded\"}", 6.0),
         ("unrouted", 7.0),
         ("oldest_due_seconds", 1.5),
         ("queue_depth{queue=\"writer\"}", 5.0),

@@ -120,6 +120,8 @@ fn a_bulk_replay_that_can_not_be_is_refused() {
             (json!({"status": "pending"}), "invalid_field"),
             (json!({"status": "canceled"}), "invalid_field"),
             (json!({"status": "lost"}), "invalid_field"),
+            (json!({"superseded": "forget"}), "invalid_field"),
+            (json!({"superseded": "skip", "status": "delivered"}), "invalid_field"),
             (json!({"perSecond": 0}), "invalid_field"),
             (json!({"since": "yesterday"}), "invalid_field"),
             (json!({"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}), "invalid_field"),

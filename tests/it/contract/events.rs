@@ -144,3 +144,28 @@ fn a_test_event_arrives_marked_and_leaves_the_numbers_sequence_alone() {
         assert_eq!(arrivals[1].sequence, 1);
     });
 }
+
+#[test]
+fn an_alert_that_refuses_a_higher_limit_is_among_the_events_of_its_number_or_business_account() {
+    simulate(|mut world| async move {
+        let shop = world.receiver("shop").await;
+        world.notify(upgrade(1, "TIER_10K")).await;
+        let alert = |entity: &str, id: &str| {
+            let info = json!({"alert_severity": "CRITICAL", "alert_status": "ACTIVE",
+                "alert_type": "INCREASED_CAPABILITIES_ELIGIBILITY_FAILED", "alert_description": "No."});
+            of_field("account_alerts", &json!({"entity_type": entity, "entity_id": id, "alert_info": info}))
+        };
+        world.post_signed(&alert("PHONE_NUMBER", "+1 555 000 0001")).await;
+        world.post_signed(&alert("BUSINESS", "506914307656634")).await;
+        world.quiesce().await;
+        let of_number = world.get(&format!("/v1/accounts/{ACCOUNT}/events?phoneNumber=15550000001")).await;
+        let types: Vec<_> = of_number["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| (event["body"]["eventType"].as_str().unwrap(), event["sequence"].as_i64().unwrap()))
+            .collect();
+        assert_eq!(types, [("account_alerts", 2), ("phone_number_quality_update", 1)]);
+        assert_eq!(shop.count(), 3, "the other one is told too, of the business account");
+    });
+}

@@ -23,10 +23,19 @@ use super::world::{
 
 /// How many seeds `./test` runs; `SIM_SEEDS` asks for more.
 const SEEDS: u64 = 200;
+/// Of these so many once more, with a receiver that wants the latest only.
+const LATEST_SEEDS: u64 = 40;
 
 /// Things that happen, per run.
 const STEPS: u64 = 40;
 const NUMBERS: u64 = 6;
+
+/// What a trace's line of a superseded delivery begins with.
+pub(super) const SUPERSEDED: &str = "superseded";
+
+/// What may have happened to a number.
+const EVENTS: [&str; 7] =
+    ["UPGRADE", "DOWNGRADE", "ONBOARDING", "FLAGGED", "UNFLAGGED", "THROUGHPUT_UPGRADE", "UNHEARD_OF"];
 
 /// Once all has healed, everything has gone out by then: the longest wait with
 /// its jitter, a lease that nobody settled, and what stood behind them.
@@ -37,21 +46,42 @@ const KEPT: &str = include_str!("seeds.txt");
 
 #[test]
 fn whatever_breaks_nothing_acknowledged_is_lost_and_every_lane_keeps_its_order() {
-    let (seeds, first) = (asked("SIM_SEEDS", SEEDS), asked("SIM_FIRST", 1));
-    let all: Vec<u64> = kept().into_iter().chain(first..first + seeds).collect();
+    none_is_broken(SEEDS, kept(), Wants::All);
+}
+
+#[test]
+fn whatever_breaks_who_wants_the_latest_has_the_newest_of_every_kind_and_all_else_is_visible() {
+    none_is_broken(LATEST_SEEDS, Vec::new(), Wants::Latest);
+}
+
+/// What the first of the two receivers wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// All events; they are of one kind.
+    All,
+    /// The latest only; events are of several kinds.
+    Latest,
+}
+
+fn none_is_broken(seeds: u64, kept: Vec<u64>, wants: Wants) {
+    let (seeds, first) = (asked("SIM_SEEDS", seeds), asked("SIM_FIRST", 1));
+    let all: Vec<u64> = kept.into_iter().chain(first..first + seeds).collect();
     let half = |odd: usize| all.iter().skip(odd).step_by(2).copied().collect::<Vec<u64>>();
     let (mine, others) = (half(0), half(1));
     let broken: Vec<String> = std::thread::scope(|threads| {
-        let other = threads.spawn(move || others.into_iter().filter_map(broken_by).collect::<Vec<_>>());
-        let mine = mine.into_iter().filter_map(broken_by).collect::<Vec<_>>();
+        let broken = move |seeds: Vec<u64>| {
+            seeds.into_iter().filter_map(|seed| broken_by(seed, wants)).collect::<Vec<_>>()
+        };
+        let other = threads.spawn(move || broken(others));
+        let mine = broken(mine);
         mine.into_iter().chain(other.join().unwrap()).collect()
     });
     assert!(broken.is_empty(), "{} of {} runs failed:\n{}", broken.len(), all.len(), broken.join("\n"));
 }
 
 /// What the run of this seed broke, and how to repeat it.
-fn broken_by(seed: u64) -> Option<String> {
-    let run = std::panic::catch_unwind(|| run(seed, None));
+fn broken_by(seed: u64, wants: Wants) -> Option<String> {
+    let run = std::panic::catch_unwind(|| run(seed, None, wants));
     let violation = run.unwrap_or_else(|_| Err("a panic, see above".to_owned())).err()?;
     Some(format!(
         "seed {seed}: {violation}; hint: repeat it with SIM_FIRST={seed} SIM_SEEDS=1 ./test whatever_breaks"
@@ -76,15 +106,17 @@ fn some(chance: &Entropy, bound: usize) -> usize {
 #[test]
 fn the_same_seed_gives_the_same_run_to_the_letter() {
     for seed in [3, 14, 159] {
-        let (once, again) = (run(seed, None), run(seed, None));
-        assert_eq!(once, again, "seed {seed}");
-        assert!(once.is_ok_and(|trace| !trace.is_empty()), "seed {seed}");
+        for wants in [Wants::All, Wants::Latest] {
+            let (once, again) = (run(seed, None, wants), run(seed, None, wants));
+            assert_eq!(once, again, "seed {seed}");
+            assert!(once.is_ok_and(|trace| !trace.is_empty()), "seed {seed}");
+        }
     }
 }
 
 /// One run, without one of the node's mechanisms if so told: its trace, for
 /// comparing, or what the oracle found wrong.
-pub(super) fn run(seed: u64, weakness: Option<Weakness>) -> Result<Vec<String>, String> {
+pub(super) fn run(seed: u64, weakness: Option<Weakness>, wants: Wants) -> Result<Vec<String>, String> {
     let chance = Entropy::seeded(seed ^ 0x5eed);
     let trouble = Arc::new(Trouble::new(&chance));
     let faults = trouble.faults();
@@ -101,15 +133,21 @@ pub(super) fn run(seed: u64, weakness: Option<Weakness>) -> Result<Vec<String>, 
         let body = json!({"accountId": ACCOUNT, "subAccountId": "second"});
         world.call("PUT", &format!("/v1/business-accounts/{WABA}"), body).await;
         let urls = [world.receiver("shop").await.url, world.receiver("second").await.url];
+        if wants == Wants::Latest {
+            world.set_delivery(&urls[0], "latest").await;
+        }
         let oracle = Oracle::new(&trouble.struck);
-        let mut play = Play { oracle, urls, trouble, chance, stepped: 0 };
+        let mut play = Play { oracle, urls, trouble, chance, stepped: 0, wants };
         play.trouble.calm.store(false, Ordering::Relaxed);
         for step in 0..STEPS {
             play.act(&mut world, step).await;
             play.oracle.look(&world)?;
         }
         play.heal(&mut world, seed.is_multiple_of(3)).await?;
-        Ok(play.oracle.trace())
+        let mut trace = play.oracle.trace();
+        let superseded = world.deliveries("status=superseded&limit=500").await;
+        trace.extend(superseded.iter().map(|delivery| format!("{SUPERSEDED} {}", delivery["eventId"])));
+        Ok(trace)
     })
 }
 
@@ -223,6 +261,7 @@ struct Play {
     chance: Entropy,
     /// By how much the wall clock is wrong, in milliseconds.
     stepped: i64,
+    wants: Wants,
 }
 
 impl Play {
@@ -278,7 +317,13 @@ impl Play {
     fn fresh(&mut self, step: u64) -> (i64, Vec<Value>) {
         let time = EPOCH_MS / 1000 + step.cast_signed();
         let changes: Vec<Value> = (0..=self.chance.below(4))
-            .map(|at| upgrade(self.chance.below(NUMBERS), &format!("TIER_{step}_{at}")))
+            .map(|at| {
+                let mut change = upgrade(self.chance.below(NUMBERS), &format!("TIER_{step}_{at}"));
+                if self.wants == Wants::Latest {
+                    change["event"] = EVENTS[some(&self.chance, EVENTS.len())].into();
+                }
+                change
+            })
             .collect();
         for change in &changes {
             self.oracle.sent.insert(limit_of(change), (time, change.clone()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use bellwether::env::{Faults, Weakness};
 
-use super::chaos;
+use super::chaos::{self, Wants};
 use super::oracle::{Oracle, Verdict, limit_of};
 use super::receivers::{Answer, Receiver};
 use super::world::{EPOCH_MS, Terms, World, notification, simulate_with, upgrade};
@@ -41,14 +41,27 @@ fn broken(verdict: &Verdict, name: &str) -> bool {
 
 #[test]
 fn chaos_finds_a_node_that_does_not_deduplicate() {
-    let found = (1..=SEEDS).find_map(|seed| chaos::run(seed, Some(Weakness::NoDeduplication)).err());
+    let found =
+        (1..=SEEDS).find_map(|seed| chaos::run(seed, Some(Weakness::NoDeduplication), Wants::All).err());
     assert!(broken(&Err(found.expect("no seed found it")), "PHANTOM"));
 }
 
 #[test]
 fn chaos_finds_a_node_that_records_before_it_sends() {
     let weakness = Some(Weakness::RecordBeforeSending);
-    assert!((1..=SEEDS).any(|seed| chaos::run(seed, weakness).is_err()), "no seed found it");
+    assert!((1..=SEEDS).any(|seed| chaos::run(seed, weakness, Wants::All).is_err()), "no seed found it");
+}
+
+#[test]
+fn chaos_finds_a_node_that_supersedes_what_nothing_newer_stands_for() {
+    let supersedes = |seed| {
+        let trace = chaos::run(seed, None, Wants::Latest).unwrap();
+        trace.iter().any(|line| line.starts_with(chaos::SUPERSEDED))
+    };
+    assert!((1..=SEEDS).any(supersedes), "no seed supersedes anything");
+    let weakness = Some(Weakness::SupersedeBlindly);
+    let found = (1..=SEEDS).find_map(|seed| chaos::run(seed, weakness, Wants::Latest).err());
+    assert!(broken(&Err(found.expect("no seed found it")), "SUPERSEDED"));
 }
 
 /// The process ends while a request is on its way that never arrives.

@@ -46,6 +46,27 @@ pub(super) struct Oracle {
     passed_over: Vec<((String, String), i64)>,
 }
 
+/// What is kept of an event.
+struct Kept {
+    number: String,
+    /// Which of the values that a number has it tells.
+    kind: Option<&'static str>,
+    sequence: i64,
+}
+
+impl Kept {
+    fn of(event: &Value) -> Self {
+        let kind = match event["body"]["eventDetails"]["meta"]["event"].as_str().unwrap_or_default() {
+            "UPGRADE" | "DOWNGRADE" | "ONBOARDING" => Some("limit"),
+            "FLAGGED" | "UNFLAGGED" => Some("flag"),
+            "THROUGHPUT_UPGRADE" => Some("throughput"),
+            _ => None,
+        };
+        let number = event["phoneNumber"].as_str().unwrap_or_default().to_owned();
+        Self { number, kind, sequence: event["sequence"].as_i64().unwrap_or_default() }
+    }
+}
+
 /// What tells a sent change from all others.
 pub(super) fn limit_of(change: &Value) -> String {
     change["current_limit"].as_str().unwrap().to_owned()
@@ -152,6 +173,7 @@ impl Oracle {
         for delivery in world.deliveries("status=exhausted&limit=500").await {
             exhausted.insert(id_of(&delivery));
         }
+        let superseded = self.look_at_superseded(world, events).await?;
         let mut ids: BTreeMap<String, String> = BTreeMap::new();
         let mut numbered: BTreeMap<(String, i64), String> = BTreeMap::new();
         for event in events {
@@ -165,13 +187,19 @@ impl Oracle {
         }
         for ((url, number), sequence) in &self.passed_over {
             let id = numbered.get(&(number.clone(), *sequence));
-            let given_up = id.is_some_and(|id| exhausted.contains(id));
-            hold!(given_up, "GAP {number}: {sequence} never came to {url} and is not exhausted");
+            let given_up = id
+                .is_some_and(|id| exhausted.contains(id) || superseded.contains(&(url.clone(), id.clone())));
+            hold!(
+                given_up,
+                "GAP {number}: {sequence} never came to {url} and is neither exhausted nor superseded"
+            );
         }
         for limit in &self.acknowledged {
             let Some(id) = ids.get(limit) else { return Err(format!("LOST {limit}: not kept")) };
             for url in urls {
-                let there = self.confirmed.contains(&(url.clone(), id.clone())) || exhausted.contains(id);
+                let delivery = (url.clone(), id.clone());
+                let confirmed = self.confirmed.contains(&delivery);
+                let there = confirmed || exhausted.contains(id) || superseded.contains(&delivery);
                 hold!(there, "LOST {limit} to {url}");
             }
         }
@@ -183,6 +211,47 @@ impl Oracle {
             hold!(fresh, "STALE {number}: the last that {url} confirmed is not the newest");
         }
         Ok(())
+    }
+
+    /// SUPERSEDED, and a stale value of some kind last: what was not sent has a newer
+    /// event of its kind that stands for it, and of each kind the newest was sent.
+    /// Says which events were superseded for which URL.
+    async fn look_at_superseded(
+        &self,
+        world: &World,
+        events: &[Value],
+    ) -> Result<BTreeSet<(String, String)>, String> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let events: BTreeMap<String, Kept> =
+            events.iter().map(|event| (text(&event["eventId"]), Kept::of(event))).collect();
+        let webhooks = world.webhook_ids().await;
+        let mut superseded = BTreeSet::new();
+        for delivery in world.deliveries("status=superseded&limit=500").await {
+            let (id, by) = (text(&delivery["eventId"]), text(&delivery["supersededBy"]));
+            let url = webhooks.iter().find(|(_, id)| delivery["webhookId"] == id.as_str());
+            let older = events.get(&id).ok_or_else(|| format!("SUPERSEDED {id} is not kept"))?;
+            let newer = events.get(&by).ok_or_else(|| format!("SUPERSEDED {id} by nothing that is kept"))?;
+            let stands = older.kind.is_some() && (&older.number, older.kind) == (&newer.number, newer.kind);
+            hold!(
+                stands && older.sequence < newer.sequence,
+                "SUPERSEDED {id} by {by}, which tells other things"
+            );
+            superseded.extend(url.map(|(url, _)| (url.clone(), id)));
+        }
+        let mut newest: BTreeMap<(&str, &str), (i64, &str)> = BTreeMap::new();
+        for (id, Kept { number, kind, sequence }) in &events {
+            if let Some(kind) = kind {
+                let last = newest.entry((number, kind)).or_default();
+                *last = (*last).max((*sequence, id));
+            }
+        }
+        for url in webhooks.keys() {
+            for ((number, kind), (_, id)) in &newest {
+                let gone = superseded.contains(&(url.clone(), (*id).to_owned()));
+                hold!(!gone, "SUPERSEDED {number}: {url} does not get the newest {kind}");
+            }
+        }
+        Ok(superseded)
     }
 
     /// All that arrived, to compare runs by.

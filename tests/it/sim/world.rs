@@ -1,6 +1,6 @@
 //! A node and what surrounds it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -57,6 +57,7 @@ pub(crate) struct Terms {
     pub(crate) paused: bool,
     /// When an event that has not arrived is late.
     pub(crate) late_after: Option<Duration>,
+    pub(crate) snapshot_on_enable: bool,
     /// What the world's clock shows at first.
     pub(crate) epoch: Timestamp,
     /// The waits between attempts.
@@ -86,6 +87,7 @@ impl Default for Terms {
             loaded: 256,
             paused: false,
             late_after: None,
+            snapshot_on_enable: false,
             epoch: Timestamp::from_ms(EPOCH_MS),
             waits: [1, 10, 30, 90].map(Duration::from_secs),
             transport: None,
@@ -252,6 +254,7 @@ impl World {
             operator_key: Some(SecretString::from(OPERATOR)),
             fill_limits: true,
             derive: true,
+            snapshot_on_enable: self.terms.snapshot_on_enable,
             events_kept: Duration::from_hours(30 * 24),
             journal_kept: Duration::from_hours(72),
             body_timeout: Duration::from_secs(20),
@@ -318,6 +321,22 @@ impl World {
             self.call("POST", &format!("/api/v1/accounts/{ACCOUNT}/webhooks"), webhooks).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         self.terms.receivers.at(&url)
+    }
+
+    /// The webhooks' ids, by their URLs.
+    pub(crate) async fn webhook_ids(&self) -> BTreeMap<String, String> {
+        let webhooks = self.get(&format!("/v1/accounts/{ACCOUNT}/webhooks")).await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let webhooks = webhooks["items"].as_array().unwrap();
+        webhooks.iter().map(|webhook| (text(&webhook["url"]), text(&webhook["webhookId"]))).collect()
+    }
+
+    /// Which events the webhook of that URL gets of those that wait.
+    pub(crate) async fn set_delivery(&self, url: &str, mode: &str) {
+        let id = &self.webhook_ids().await[url];
+        let path = format!("/v1/accounts/{ACCOUNT}/webhooks/{id}");
+        let (status, answer) = self.call("PATCH", &path, json!({"delivery": mode})).await;
+        assert_eq!((status, &answer["delivery"]), (StatusCode::OK, &json!(mode)), "{answer}");
     }
 
     /// Posts a signed body as Meta does.

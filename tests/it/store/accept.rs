@@ -98,7 +98,7 @@ async fn a_batch_is_kept_whole_or_not_at_all() {
     assert_eq!(bench.events().await, []);
     assert_eq!(bench.store.unparsed(None, 9).await.unwrap().items, []);
     let totals = bench.store.totals(at(2)).await.unwrap();
-    assert_eq!((totals.deliveries, totals.unrouted), ([0; 4], 0));
+    assert_eq!((totals.deliveries, totals.unrouted), ([0; 5], 0));
     assert_eq!((bench.places(), bench.ready().len()), (0, 0), "nothing leaves before it is durable");
 
     bench.meddle("DROP TRIGGER spoil");

@@ -20,7 +20,7 @@ async fn a_fault_before_the_commit_leaves_nothing_and_the_repeat_succeeds() {
     assert!(first.is_err() && second.is_err(), "they share the commit");
     assert_eq!((bench.places(), bench.ready().len()), (0, 0));
     assert_eq!(bench.events().await, []);
-    assert_eq!(bench.store.totals(at(1)).await.unwrap().deliveries, [0; 4]);
+    assert_eq!(bench.store.totals(at(1)).await.unwrap().deliveries, [0; 5]);
 
     assert_eq!(bench.store.accept(one(2, "11")).await.unwrap().accepted, 1);
     assert_eq!(bench.store.accept(one(2, "12")).await.unwrap().accepted, 1);
@@ -63,7 +63,7 @@ async fn a_settlement_whose_answer_was_lost_is_recorded_once() {
         bench.store.settle(settlement).await.unwrap_err();
     }
     assert_eq!(bench.settle(&claimed, 30, DeliveryState::Delivered).await, Settled::Stale);
-    assert_eq!(bench.store.totals(at(30)).await.unwrap().deliveries, [1, 1, 0, 0]);
+    assert_eq!(bench.store.totals(at(30)).await.unwrap().deliveries, [1, 1, 0, 0, 0]);
     let next = bench.ready();
     assert_eq!((bench.places(), next.len()), (1, 1), "the next of the lane went out once");
     bench.settle(&next[0], 40, DeliveryState::Delivered).await;

@@ -152,7 +152,7 @@ async fn health_tells_how_the_last_attempted_ones_fared() {
 async fn totals_count_by_state_and_tell_the_longest_wait() {
     let bench = mixed().await;
     let totals = bench.store.totals(at(1_000)).await.unwrap();
-    assert_eq!((totals.deliveries, totals.oldest_due_ms), ([4, 4, 4, 0], 700));
+    assert_eq!((totals.deliveries, totals.oldest_due_ms), ([4, 4, 4, 0, 0], 700));
     bench.claim(1_000).await;
     let totals = bench.store.totals(at(1_100)).await.unwrap();
     assert_eq!(totals.oldest_due_ms, 0, "what is under way is not overdue");

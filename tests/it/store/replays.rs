@@ -30,7 +30,7 @@ async fn a_replayed_delivery_has_a_fresh_round_of_attempts_and_keeps_its_history
     bench.handover.take();
     assert_eq!(replay(&bench, 1, 50).await, Replayed::Revived);
     assert_eq!(bench.handover.take().due.into_values().collect::<Vec<_>>(), [at(50)]);
-    assert_eq!(bench.store.totals(at(50)).await.unwrap().deliveries, [1, 0, 0, 0]);
+    assert_eq!(bench.store.totals(at(50)).await.unwrap().deliveries, [1, 0, 0, 0, 0]);
 
     let claimed = bench.claim(60).await.remove(0);
     assert_eq!((claimed.attempts, claimed.attempts_before), (1, 1));
@@ -40,7 +40,7 @@ async fn a_replayed_delivery_has_a_fresh_round_of_attempts_and_keeps_its_history
     let shown: Vec<_> = attempts.iter().map(|attempt| (attempt.number, attempt.started_at)).collect();
     assert_eq!(shown, [(1, at(10)), (2, at(70))]);
     assert!(attempts.iter().all(is_success));
-    assert_eq!(bench.store.totals(at(50)).await.unwrap().deliveries, [0, 1, 0, 0]);
+    assert_eq!(bench.store.totals(at(50)).await.unwrap().deliveries, [0, 1, 0, 0, 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,6 +112,8 @@ fn bulk(state: Option<DeliveryState>, per_second: u32, ms: i64) -> Replay {
         per_second,
         matched: 0,
         replayed: 0,
+        skip_superseded: false,
+        superseded: 0,
         state: ReplayState::Running,
         created_at: at(ms),
     }
@@ -153,7 +155,7 @@ async fn a_bulk_replay_takes_what_matches_oldest_first_at_its_pace() {
     }
     assert_eq!(standing(&bench).await, (6, 6, ReplayState::Completed));
     assert!(!bench.store.advance_replays(100, at(90_000)).await.unwrap());
-    assert_eq!(bench.store.totals(at(90_000)).await.unwrap().deliveries, [6, 1, 0, 0]);
+    assert_eq!(bench.store.totals(at(90_000)).await.unwrap().deliveries, [6, 1, 0, 0, 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,12 +6,13 @@ use rusqlite::Connection;
 use super::lexer::Token;
 use super::{Complaints, complaint, none, sources};
 
-const SCHEMA: [&str; 5] = [
+const SCHEMA: [&str; 6] = [
     include_str!("../../../migrations/sqlite/0001_spine.sql"),
     include_str!("../../../migrations/sqlite/0002_tail.sql"),
     include_str!("../../../migrations/sqlite/0003_numbers.sql"),
     include_str!("../../../migrations/sqlite/0004_journal.sql"),
     include_str!("../../../migrations/sqlite/0005_graph.sql"),
+    include_str!("../../../migrations/sqlite/0006_supersede.sql"),
 ];
 
 /// Tables that grow with traffic.

@@ -22,6 +22,16 @@ pub(in crate::store::sqlite) enum Entry {
 }
 
 impl Entry {
+    /// The same of a delivery that ended otherwise.
+    pub(in crate::store::sqlite) fn ended(self, state: DeliveryState) -> Self {
+        match self {
+            Self::Delivery { account, delivery, attempts, .. } => {
+                Self::Delivery { account, delivery, state, attempts }
+            }
+            Self::Event { .. } | Self::Number { .. } => self,
+        }
+    }
+
     pub(super) fn account(self) -> AccountKey {
         match self {
             Self::Event { account, .. } | Self::Delivery { account, .. } | Self::Number { account, .. } => {

@@ -67,7 +67,7 @@ pub(super) struct Effects {
     pub(super) ready: Vec<Claimed>,
     pub(super) due: Vec<(WebhookKey, Timestamp)>,
     pub(super) changed: Vec<WebhookKey>,
-    counts: [i64; 4],
+    counts: [i64; 5],
     unrouted: i64,
     pub(super) settled: Vec<DeliveryState>,
     pub(super) told: Told,
@@ -184,7 +184,8 @@ impl Effects {
 
     /// Adds what the group changed to the counts.
     pub(super) fn count(&self, sql: &Transaction<'_>) -> rusqlite::Result<()> {
-        const NAMES: [&str; 4] = ["deliveries_0", "deliveries_1", "deliveries_2", "deliveries_3"];
+        const NAMES: [&str; 5] =
+            ["deliveries_0", "deliveries_1", "deliveries_2", "deliveries_3", "deliveries_4"];
         let changes = NAMES.into_iter().zip(self.counts).chain([("unrouted", self.unrouted)]);
         let mut update = sql.prepare_cached("UPDATE facts SET value = value + ?2 WHERE name = ?1")?;
         for (name, change) in changes.filter(|(_, change)| *change != 0) {
