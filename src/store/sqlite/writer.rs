@@ -12,6 +12,7 @@ mod turn;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, watch};
@@ -30,6 +31,10 @@ pub(super) use turn::{ROUTES, Turn};
 
 /// At most so many jobs share a commit, so that no answer waits long.
 const GROUP: usize = 512;
+
+/// Under load the log and the files are looked after this often: a look costs as
+/// much as an event or two.
+const KEEP_EVERY: Duration = Duration::from_millis(5);
 
 /// The writer's memory and means.
 pub(super) struct State {
@@ -215,10 +220,15 @@ fn write_in_thread(
     report: &watch::Sender<bool>,
     depth: &AtomicUsize,
 ) {
+    let mut kept: Option<Instant> = None;
     while let Some(first) = waiting.blocking_recv() {
         let group = gather(first, &mut waiting);
         depth.store(group.len(), Ordering::Relaxed);
-        let written = state.commit(group).and_then(|()| state.space.keep(&state.connection));
+        let mut written = state.commit(group);
+        if written.is_ok() && kept.is_none_or(|at| at.elapsed() >= KEEP_EVERY) {
+            written = state.space.keep(&state.connection);
+            kept = Some(Instant::now());
+        }
         depth.store(0, Ordering::Relaxed);
         if let Err(error) = written {
             tracing::error!(%error, "the store can't go on; ending so that a fresh start finds out what is durable");
