@@ -129,6 +129,74 @@ fn fault_76_one_slow_receiver_of_fifty_is_noticed_by_none_of_the_others() {
     });
 }
 
+/// Accounts whose every webhook hangs, 400 of them in all, two events waiting for
+/// each: far more than there are attempts or places.
+async fn hogs(world: &World, accounts: usize) {
+    let hog = |n: usize| format!("{:08x}-fae7-4dcf-8ff2-b2990133edea", n % accounts);
+    for n in 0..accounts {
+        let path = format!("/v1/accounts/{}", hog(n));
+        let (status, answer) = world.call("PUT", &path, json!({"name": "Hog", "chatApps": true})).await;
+        assert!(status.is_success(), "{answer}");
+    }
+    for n in 0..400 {
+        place(world, &hog(n), 1_000 + n).await.always(Answer::Hangs);
+        post(world, 1_000 + n, 2, "TIER_10K").await;
+    }
+}
+
+/// New events of the first place, and retries, arrive as if nobody else were there.
+async fn nobody_else_is_noticed(world: &World, healthy: &Receiver) {
+    for round in 0..5 {
+        let began = Instant::now();
+        post(world, 1, 3, &format!("TIER_{round}")).await;
+        world.advance(Duration::from_millis(700)).await;
+        let took = last_after(healthy, began);
+        assert!(took <= SOON, "round {round}: {took:?}");
+    }
+    healthy.clone().answers([Answer::Status(500)]);
+    let (began, before) = (Instant::now(), healthy.arrivals().len());
+    post(world, 1, 1, "TIER_RETRIED").await;
+    world.advance(Duration::from_secs(2)).await;
+    assert_eq!(healthy.arrivals().len(), before + 2, "what is stored waits for nobody either");
+    let took = last_after(healthy, began);
+    assert!(took <= Duration::from_millis(1_100) + SOON, "{took:?}");
+}
+
+#[test]
+fn fault_75_accounts_whose_every_webhook_hangs_are_noticed_by_no_other() {
+    for accounts in [1, 3] {
+        simulate_with(terms(), |world| async move {
+            let healthy = place(&world, ACCOUNT, 1).await;
+            hogs(&world, accounts).await;
+            for _ in 0..3 {
+                nobody_else_is_noticed(&world, &healthy).await;
+                world.advance(Duration::from_secs(7)).await;
+            }
+        });
+    }
+}
+
+#[test]
+fn fault_77_a_start_into_the_backlog_of_hung_accounts_is_noticed_by_no_other() {
+    for accounts in [1, 3] {
+        simulate_with(terms(), |mut world| async move {
+            hogs(&world, accounts).await;
+            let hanging = std::iter::repeat_n(Answer::Hangs, 8);
+            let healthy = place(&world, ACCOUNT, 1).await.answers(hanging);
+            post(&world, 1, 20, "TIER_10K").await;
+            world.advance(Duration::from_millis(500)).await;
+            world.crash_and_restart().await;
+            let (since, before) = (Instant::now(), healthy.arrivals().len());
+            world.advance(Duration::from_secs(1)).await;
+            let stored = healthy.arrivals().split_off(before);
+            assert!(stored.iter().any(|arrival| arrival.attempt == 2), "what was under way, again");
+            assert_eq!(healthy.limits_seen().len(), 20, "all that was stored arrives within a second");
+            assert!(last_after(&healthy, since) <= Duration::from_secs(1));
+            nobody_else_is_noticed(&world, &healthy).await;
+        });
+    }
+}
+
 /// How many arrivals came in each second from `since` on.
 fn by_second(arrivals: &[Arrival], since: Instant) -> Vec<usize> {
     let mut seconds: BTreeMap<u64, usize> = BTreeMap::new();
