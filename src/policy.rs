@@ -4,5 +4,6 @@ pub mod address;
 pub mod interruption;
 pub mod retry;
 pub mod routing;
+pub mod shares;
 pub mod signature;
 pub mod transition;

@@ -176,7 +176,12 @@ pub const KEYS: &[Key] = &[
         Is("false"),
         "Whether nothing is attempted: what is owed waits, notifications are taken as ever. For a restored store, until you know what it would send.",
     ),
-    key("delivery.max_in_flight", Number(1, 65_536), Is("512"), "Attempts under way at once."),
+    key(
+        "delivery.max_in_flight",
+        Number(1, 65_536),
+        Is("512"),
+        "Attempts under way at once; an account has as many as are free, at most half.",
+    ),
     key(
         "delivery.max_in_flight_per_webhook",
         Number(1, 1024),
@@ -187,7 +192,7 @@ pub const KEYS: &[Key] = &[
         "delivery.max_loaded",
         Number(1, 1_000_000),
         Is("4096"),
-        "Deliveries held in memory; the others wait in the store.",
+        "Deliveries held in memory, of an account at most half; the others wait in the store.",
     ),
     key(
         "events.fill_limits",

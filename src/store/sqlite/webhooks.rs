@@ -17,7 +17,7 @@ use crate::model::id::{AccountId, AccountKey, WebhookKey};
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Authorization, Scope, Webhook, WebhookType};
 use crate::store::catalog::WEBHOOKS_PER_ACCOUNT;
-use crate::store::{Error, ErrorKind};
+use crate::store::{Error, ErrorKind, Handover};
 
 /// So many deliveries are canceled along with their webhook's deletion.
 const CANCELED_AT_ONCE: usize = 5_000;
@@ -60,6 +60,16 @@ pub(super) fn webhook(sql: &Connection, key: WebhookKey) -> Result<Option<Webhoo
     Ok(select.query_row([key.0], read_webhook).optional()?)
 }
 
+/// Tells the handover whose each webhook is; of those made later it is told then.
+pub(super) fn tell_accounts(sql: &Connection, handover: &Handover) -> rusqlite::Result<()> {
+    let mut select = sql.prepare("SELECT account, key FROM webhooks")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        handover.note_account(WebhookKey(row.get(1)?), AccountKey(row.get(0)?));
+    }
+    Ok(())
+}
+
 pub(super) fn put_webhooks(turn: &mut Turn<'_>, webhooks: &[Webhook]) -> Result<(), Error> {
     let mut accounts = BTreeSet::new();
     for webhook in webhooks {
@@ -99,7 +109,7 @@ fn put(turn: &mut Turn<'_>, account: AccountKey, webhook: &Webhook) -> Result<()
     match there {
         None => {
             let key = insert(turn.sql, account, webhook)?;
-            turn.note_changed(key);
+            turn.note_made(key, account);
         }
         Some((_, id, _)) if id != webhook.id.to_string() => {
             return Err(Error::new(

@@ -17,8 +17,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::Mode;
 use super::space::Space;
+use super::{Mode, webhooks};
 use crate::env::{Fault, Faults, Point};
 use crate::store::{Error, ErrorKind, Handover};
 use crate::telemetry::Metrics;
@@ -57,6 +57,7 @@ impl State {
             |row| row.get(0),
         )?;
         let memory = Memory::read(&connection, opened)?;
+        webhooks::tell_accounts(&connection, &handover)?;
         Ok(Self { connection, memory, handover, faults, metrics, lease_ms, space, _lock: lock })
     }
 
