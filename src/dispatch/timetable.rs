@@ -330,7 +330,9 @@ mod tests {
             handover.free(WebhookKey(freed), 0);
             table.freed(WebhookKey(freed));
             assert_eq!(due(&mut table, 20), expected, "the last place is nobody's who has one");
-            expected.iter().for_each(|(key, _)| assert!(handover.reserve(WebhookKey(*key))));
+            for (key, _) in expected {
+                assert!(handover.reserve(WebhookKey(key)));
+            }
         }
         handover.free(WebhookKey(4), 0);
         table.freed(WebhookKey(4));

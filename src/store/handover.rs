@@ -161,17 +161,17 @@ impl Handover {
         {
             return false;
         }
-        self.take_place(&mut inner, webhook)
+        self.take_place(&mut inner, account, webhook)
     }
 
     /// Takes a place for a stored delivery of `webhook`; false if there is none.
     pub fn reserve(&self, webhook: WebhookKey) -> bool {
         let mut inner = self.inner();
-        self.take_place(&mut inner, webhook)
+        let account = inner.account_of(webhook);
+        self.take_place(&mut inner, account, webhook)
     }
 
-    fn take_place(&self, inner: &mut Inner, webhook: WebhookKey) -> bool {
-        let account = inner.account_of(webhook);
+    fn take_place(&self, inner: &mut Inner, account: AccountKey, webhook: WebhookKey) -> bool {
         if !inner.open || !inner.places.allow(account) || !inner.bytes.allow(account) {
             return false;
         }
@@ -180,7 +180,6 @@ impl Handover {
             return false;
         }
         places.taken += 1;
-        let account = places.account;
         inner.shift(account, |inner| inner.places.take(account, 1));
         true
     }
@@ -235,15 +234,15 @@ impl Handover {
     /// Frees the place of a delivery whose attempt is over, and its body's bytes.
     pub fn free(&self, webhook: WebhookKey, bytes: usize) {
         let mut inner = self.inner();
-        let account = inner.account_of(webhook);
+        let account = Self::leave_place(&mut inner, webhook);
         inner.bytes.leave(account, bytes);
-        Self::leave_place(&mut inner, webhook);
     }
 
-    fn leave_place(inner: &mut Inner, webhook: WebhookKey) {
+    /// Whose share the place was in.
+    fn leave_place(inner: &mut Inner, webhook: WebhookKey) -> AccountKey {
         let Some(places) = inner.places_of.get_mut(&webhook) else {
             debug_assert!(false, "a place is freed once");
-            return;
+            return inner.account_of(webhook);
         };
         places.taken -= 1;
         let (account, left) = (places.account, places.taken);
@@ -251,6 +250,7 @@ impl Handover {
             inner.places_of.remove(&webhook);
         }
         inner.shift(account, |inner| inner.places.leave(account, 1));
+        account
     }
 
     /// How many more deliveries of `webhook` fit, as far as its own places go.
