@@ -155,10 +155,11 @@ impl Handover {
     pub fn reserve_new(&self, webhook: WebhookKey) -> bool {
         let mut inner = self.inner();
         let account = inner.account_of(webhook);
-        if inner.crowded.contains(&webhook)
-            || inner.in_line.contains(&account)
-            || !may_take(inner.places.held(account), inner.free().saturating_sub(inner.empty_handed))
-        {
+        if inner.crowded.contains(&webhook) || inner.in_line.contains(&account) {
+            return false;
+        }
+        let for_others = inner.empty_handed;
+        if for_others > 0 && !may_take(inner.places.held(account), inner.free().saturating_sub(for_others)) {
             return false;
         }
         self.take_place(&mut inner, account, webhook)
