@@ -6,14 +6,17 @@
 //! none but the heads of lanes, one per lane, and promotes the next when one
 //! settles: order needs no bookkeeping here.
 //!
-//! Fairness has two locks. Places in the handover are bounded per webhook, so a
-//! webhook with 100,000 waiting fills its own places only; and webhooks with
-//! something ready take turns (`turns`), so one with a single event waits for
-//! one attempt of each other, not for a backlog.
+//! Fairness has three locks. Places in the handover are bounded per webhook, so
+//! a webhook with 100,000 waiting fills its own places only. Accounts share places
+//! and attempts (`policy::shares`), so one with 400 webhooks that hang leaves as
+//! many free as it has. And what is ready, or in line for a place, goes round by
+//! account and by webhook (`rounds`), so one with a single event waits for one
+//! attempt of each other, not for a backlog.
 
 pub mod attempt;
 pub mod oauth;
 mod remembered;
+mod rounds;
 pub mod target;
 mod timetable;
 mod turns;
@@ -45,7 +48,7 @@ pub struct Options {
     pub schedule: Schedule,
     /// The absolute deadline of one attempt.
     pub attempt_timeout: Duration,
-    /// At most so many attempts at once.
+    /// At most so many attempts at once, which accounts share.
     pub max_in_flight: usize,
     /// At most so many attempts at once to one webhook.
     pub max_in_flight_per_webhook: usize,
@@ -122,7 +125,7 @@ impl Dispatcher {
     /// A dispatcher; [`Dispatcher::run`] starts it.
     pub fn new(means: Means, options: Options) -> Self {
         let attempter = Arc::new(Attempter::new(means.clone(), options.clone()));
-        let turns = Turns::new(options.max_in_flight_per_webhook);
+        let turns = Turns::new(options.max_in_flight, options.max_in_flight_per_webhook);
         let timetable = Timetable::new(Arc::clone(&means.handover));
         Self {
             means,
@@ -208,9 +211,10 @@ impl Dispatcher {
         assert!(!dies, "the dispatcher ends as it was told to");
         news.changed.into_iter().for_each(|webhook| self.attempter.forget(webhook));
         news.due.into_iter().for_each(|(webhook, at)| self.timetable.note(webhook, at));
-        news.ready.into_iter().for_each(|claimed| self.turns.push(claimed));
-        let now = self.now();
-        news.freed.into_iter().for_each(|webhook| self.timetable.freed(webhook, now));
+        for claimed in news.ready {
+            self.turns.push(self.means.handover.account_of(claimed.lane.webhook), claimed);
+        }
+        news.freed.into_iter().for_each(|webhook| self.timetable.freed(webhook));
     }
 
     /// Sets aside what could outlive its lease if it were attempted now. It goes
@@ -224,7 +228,7 @@ impl Dispatcher {
         let stalled = self.turns.take_ending(now.plus(self.options.attempt_timeout));
         for claimed in &stalled {
             self.means.handover.free(claimed.lane.webhook, claimed.body.len());
-            self.timetable.freed(claimed.lane.webhook, now);
+            self.timetable.freed(claimed.lane.webhook);
             // Should it not go back, the end of its lease makes it due.
             self.timetable.note(claimed.lane.webhook, claimed.lease.until);
         }
@@ -232,8 +236,7 @@ impl Dispatcher {
     }
 
     fn start_attempts(&mut self) {
-        while self.attempts.len() < self.options.max_in_flight {
-            let Some(claimed) = self.turns.next() else { break };
+        while let Some(claimed) = self.turns.next() {
             let attempter = Arc::clone(&self.attempter);
             let (webhook, until, bytes) = (claimed.lane.webhook, claimed.lease.until, claimed.body.len());
             let task = self.attempts.spawn(async move { attempter.attempt(claimed).await });
@@ -286,18 +289,16 @@ impl Dispatcher {
                 }
             }
         }
-        self.timetable.claimed(self.means.env.clock.now());
     }
 
     /// Its place is free. What the attempt could not record, the end of its lease
     /// makes due again: then the webhook is looked at.
     fn attempt_ended(&mut self, ended: Result<(Id, Ended), JoinError>) {
-        let now = self.now();
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some(UnderWay { webhook, until, bytes }) = self.under_way.remove(&id) else { return };
         self.turns.done(webhook);
         self.means.handover.free(webhook, bytes);
-        self.timetable.freed(webhook, now);
+        self.timetable.freed(webhook);
         match ended {
             Ok((_, Ended::Recorded)) => {}
             Ok((_, Ended::Unrecorded)) => self.timetable.note(webhook, until),

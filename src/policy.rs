@@ -5,6 +5,7 @@ pub mod interruption;
 pub mod reconciliation;
 pub mod retry;
 pub mod routing;
+pub mod shares;
 pub mod signature;
 pub mod snapshot;
 pub mod supersede;

@@ -182,7 +182,12 @@ pub const KEYS: &[Key] = &[
         Unset,
         "When an event counts as late, in seconds after its acceptance, while it is pending or exhausted: `/readyz` and the metrics `bellwether_late_accounts` and `bellwether_late_oldest_seconds` then tell of it. 900, say.",
     ),
-    key("delivery.max_in_flight", Number(1, 65_536), Is("512"), "Attempts under way at once."),
+    key(
+        "delivery.max_in_flight",
+        Number(1, 65_536),
+        Is("512"),
+        "Attempts under way at once; an account has as many as are free, at most half.",
+    ),
     key(
         "delivery.max_in_flight_per_webhook",
         Number(1, 1024),
@@ -193,7 +198,7 @@ pub const KEYS: &[Key] = &[
         "delivery.max_loaded",
         Number(1, 1_000_000),
         Is("4096"),
-        "Deliveries held in memory; the others wait in the store.",
+        "Deliveries held in memory, of an account at most half; the others wait in the store.",
     ),
     key(
         "events.fill_limits",

@@ -2,16 +2,20 @@
 //! however long its backlog. Nothing here wakes before the earliest of them.
 //!
 //! A webhook that is due and finds no place waits here: for a place of its own,
-//! or, if it has some left, in line for any. Each place that gets free wakes
-//! the one who waited longest; places that get free at once are shared by as
-//! many; and what is new does not overtake the line ([`Handover::reserve_new`]):
-//! so nobody is passed over.
+//! or, if it has some left, in line for any. Accounts go round in that line, and
+//! within an account whoever waited longest is first; an account that may take
+//! no place of the free ones is passed over and keeps its turn. Places that are
+//! free at once are shared by as many; and what is new does not overtake what
+//! its account has in line ([`Handover::reserve_new`]): so nobody is passed over
+//! by their own, nor held up by others.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::model::id::WebhookKey;
+use super::rounds::Rounds;
+use crate::model::id::{AccountKey, WebhookKey};
 use crate::model::time::Timestamp;
+use crate::policy::shares::may_take;
 use crate::store::Handover;
 use crate::store::queue::Want;
 
@@ -24,11 +28,11 @@ pub(super) struct Timetable {
     noted: u64,
     /// Without a place of its own left.
     crowded: HashSet<WebhookKey>,
-    /// With places of its own left and none of anyone's, longest waiting first.
-    line: VecDeque<WebhookKey>,
+    /// Due, with places of its own left.
+    line: Rounds,
     in_line: HashSet<WebhookKey>,
-    /// Woken by a free place, which someone else may have taken meanwhile.
-    called: HashSet<WebhookKey>,
+    /// Nobody in line may take a place, and nothing has changed since that was seen.
+    stands_still: bool,
 }
 
 impl Timetable {
@@ -40,9 +44,9 @@ impl Timetable {
             at: HashMap::new(),
             noted: 0,
             crowded: HashSet::new(),
-            line: VecDeque::new(),
+            line: Rounds::default(),
             in_line: HashSet::new(),
-            called: HashSet::new(),
+            stands_still: false,
         }
     }
 
@@ -69,76 +73,125 @@ impl Timetable {
     }
 
     /// Takes out up to `limit` webhooks that are due by `now`, each with its share
-    /// of the free places; those without wait for [`Timetable::freed`].
+    /// of the free places; the others wait until a place is [`Timetable::freed`].
+    /// To be asked again after that, and when what was taken out was claimed.
     pub(super) fn due(&mut self, now: Timestamp, limit: usize) -> Vec<Want> {
-        let mut wants: Vec<(Want, bool)> = Vec::new();
-        while wants.len() < limit
-            && let Some(&(at, order, webhook)) = self.by_time.first()
+        self.line_up(now);
+        if self.line.is_empty() || self.stands_still {
+            return Vec::new();
+        }
+        let mut sharing = Sharing::of(&self.handover);
+        let mut takers = Vec::new();
+        while takers.len() < limit
+            && let Some((account, webhook)) = self.line.next(|account| sharing.allows(account))
+        {
+            self.in_line.remove(&webhook);
+            if !self.line.has(account) {
+                self.handover.set_in_line(account, false);
+            }
+            let own = self.handover.room(webhook);
+            if own == 0 {
+                self.crowd(webhook);
+            } else {
+                sharing.take(account);
+                takers.push(Taker { account, own, want: Want { webhook, room: 1 } });
+            }
+        }
+        self.stands_still = takers.is_empty();
+        sharing.share_the_rest(&mut takers, self.in_line.len());
+        takers.into_iter().map(|taker| taker.want).collect()
+    }
+
+    /// Whoever is due by `now` stands in line.
+    fn line_up(&mut self, now: Timestamp) {
+        while let Some(&(at, order, webhook)) = self.by_time.first()
             && at <= now
         {
             self.by_time.remove(&(at, order, webhook));
             self.at.remove(&webhook);
-            let called = self.called.remove(&webhook);
-            let room = self.handover.room(webhook).own;
-            if room == 0 {
-                self.crowded.insert(webhook);
-                self.handover.set_waiting(webhook, true);
+            if self.handover.room(webhook) == 0 {
+                self.crowd(webhook);
             } else {
-                wants.push((Want { webhook, room }, called));
+                self.stand_in_line(webhook);
             }
         }
-        // Places got free for those who were called: nobody takes them first, and
-        // none of them all.
-        wants.sort_by_key(|(_, called)| !called);
-        let free = self.handover.free_places();
-        self.stand_in_line(wants.split_off(wants.len().min(free)));
-        let share = (free / wants.len().max(1)).max(1);
-        wants.into_iter().map(|(want, _)| Want { room: want.room.min(share), ..want }).collect()
     }
 
-    /// At the end, or, if they were there already and called in vain, in front.
-    fn stand_in_line(&mut self, wants: Vec<(Want, bool)>) {
-        let (called, others): (Vec<_>, Vec<_>) = wants.into_iter().partition(|(_, called)| *called);
-        for (Want { webhook, .. }, _) in called.into_iter().rev() {
-            self.in_line.insert(webhook);
-            self.line.push_front(webhook);
-        }
-        for (want, _) in others {
-            self.stand_at_the_end(want.webhook);
-        }
-        self.handover.set_anyone_waits(!self.line.is_empty());
+    fn crowd(&mut self, webhook: WebhookKey) {
+        self.crowded.insert(webhook);
+        self.handover.set_crowded(webhook, true);
     }
 
-    fn stand_at_the_end(&mut self, webhook: WebhookKey) {
+    fn stand_in_line(&mut self, webhook: WebhookKey) {
+        let account = self.handover.account_of(webhook);
         self.in_line.insert(webhook);
-        self.line.push_back(webhook);
-        self.handover.set_anyone_waits(true);
+        if self.line.push(account, webhook) {
+            self.handover.set_in_line(account, true);
+        }
+        self.stands_still = false;
     }
 
-    /// A place of `webhook` got free: the longest waiting is due.
-    pub(super) fn freed(&mut self, webhook: WebhookKey, now: Timestamp) {
+    /// A place of `webhook` got free: if it waited for that, it stands in line,
+    /// and the line may move.
+    pub(super) fn freed(&mut self, webhook: WebhookKey) {
         if self.crowded.remove(&webhook) {
-            self.handover.set_waiting(webhook, false);
-            self.stand_at_the_end(webhook);
+            self.handover.set_crowded(webhook, false);
+            self.stand_in_line(webhook);
         }
-        self.call(1, now);
+        self.stands_still = false;
+    }
+}
+
+/// Who is to be claimed for.
+struct Taker {
+    account: AccountKey,
+    /// How many places of its own the webhook has left.
+    own: usize,
+    want: Want,
+}
+
+/// The free places, while it is said who may take how many: they are taken when
+/// that is claimed.
+struct Sharing {
+    handover: Arc<Handover>,
+    free: usize,
+    /// What accounts would have by then; none, where they may take none.
+    held: HashMap<AccountKey, Option<usize>>,
+}
+
+impl Sharing {
+    fn of(handover: &Arc<Handover>) -> Self {
+        Self { handover: Arc::clone(handover), free: handover.free_places(), held: HashMap::new() }
     }
 
-    /// A claim is over. Places that it left free go to the line: whoever was
-    /// called may have had nothing after all.
-    pub(super) fn claimed(&mut self, now: Timestamp) {
-        self.call(self.handover.free_places(), now);
+    fn held(&mut self, account: AccountKey) -> &mut Option<usize> {
+        self.held.entry(account).or_insert_with(|| self.handover.places_of(account))
     }
 
-    fn call(&mut self, places: usize, now: Timestamp) {
-        for _ in 0..places {
-            let Some(next) = self.line.pop_front() else { break };
-            self.in_line.remove(&next);
-            self.called.insert(next);
-            self.note(next, now);
+    fn allows(&mut self, account: AccountKey) -> bool {
+        let free = self.free;
+        free > 0 && self.held(account).is_some_and(|held| may_take(held, free))
+    }
+
+    fn take(&mut self, account: AccountKey) {
+        self.free -= 1;
+        if let Some(held) = self.held(account) {
+            *held += 1;
         }
-        if self.line.is_empty() {
-            self.handover.set_anyone_waits(false);
+    }
+
+    /// Goes round until nobody may take more; a place stays for each that still
+    /// stands in line.
+    fn share_the_rest(&mut self, takers: &mut [Taker], in_line: usize) {
+        let mut more = true;
+        while std::mem::take(&mut more) {
+            for Taker { account, own, want } in &mut *takers {
+                if want.room < *own && self.free > in_line && self.allows(*account) {
+                    self.take(*account);
+                    want.room += 1;
+                    more = true;
+                }
+            }
         }
     }
 }
@@ -151,8 +204,11 @@ mod tests {
         Timestamp::from_ms(ms)
     }
 
+    /// With room for so many; each of these is a webhook of an account of its own,
+    /// but those from 10 on are 10's.
     fn table(capacity: usize, per_webhook: usize) -> (Timetable, Arc<Handover>) {
         let handover = Arc::new(Handover::new(capacity, per_webhook));
+        (1..20).for_each(|key| handover.note_account(WebhookKey(key), AccountKey(key.min(10))));
         handover.open();
         (Timetable::new(Arc::clone(&handover)), handover)
     }
@@ -163,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_earliest_instant_of_a_webhook_counts() {
-        let (mut table, _) = table(5, 5);
+        let (mut table, _) = table(10, 5);
         for ms in [50, 20, 90] {
             table.note(WebhookKey(1), at(ms));
         }
@@ -183,7 +239,7 @@ mod tests {
         assert_eq!(table.next(), None);
         assert!(!handover.reserve_new(WebhookKey(1)), "what is new does not overtake what is stored");
         handover.free(WebhookKey(1), 0);
-        table.freed(WebhookKey(1), at(30));
+        table.freed(WebhookKey(1));
         assert_eq!(due(&mut table, 30), [(1, 1)]);
     }
 
@@ -191,15 +247,19 @@ mod tests {
     fn each_free_place_goes_to_whoever_waited_longest_whatever_their_keys() {
         let (mut table, handover) = table(1, 1);
         assert!(handover.reserve(WebhookKey(7)));
+        let mut holder = 7;
         for key in [5, 1, 3] {
             table.note(WebhookKey(key), at(10));
         }
         assert_eq!(due(&mut table, 10), []);
         for expected in [5, 1, 3] {
-            handover.free(WebhookKey(7), 0);
-            table.freed(WebhookKey(7), at(20));
+            table.freed(WebhookKey(holder));
+            assert_eq!(due(&mut table, 20), [], "it was taken meanwhile: nobody loses their turn");
+            handover.free(WebhookKey(holder), 0);
+            table.freed(WebhookKey(holder));
             assert_eq!(due(&mut table, 20), [(expected, 1)]);
-            assert!(handover.reserve(WebhookKey(7)), "its attempt, standing in");
+            assert!(handover.reserve(WebhookKey(expected)));
+            holder = expected;
             table.note(WebhookKey(expected), at(20));
             assert_eq!(due(&mut table, 20), []);
         }
@@ -214,65 +274,68 @@ mod tests {
         }
         assert_eq!(due(&mut table, 10), []);
         handover.free(WebhookKey(7), 0);
-        table.freed(WebhookKey(7), at(20));
+        table.freed(WebhookKey(7));
         assert_eq!(due(&mut table, 20), [(5, 1)], "which turns out to have nothing");
-        table.claimed(at(20));
         assert_eq!(due(&mut table, 20), [(1, 1)]);
     }
 
     #[test]
-    fn places_that_get_free_at_once_are_shared_by_those_who_waited_in_their_order() {
+    fn places_that_are_free_at_once_are_shared_by_those_who_waited_in_their_order() {
+        let (mut table, handover) = table(8, 4);
+        let held = |keys: [i64; 4]| keys.map(|key| assert!(handover.reserve(WebhookKey(key))));
+        held([11, 12, 13, 14]);
+        for key in [19, 11, 13, 12, 18] {
+            table.note(WebhookKey(key), at(10));
+        }
+        assert_eq!(due(&mut table, 10), [], "their account has its half");
+        for key in [11, 12, 13, 14] {
+            handover.free(WebhookKey(key), 0);
+            table.freed(WebhookKey(key));
+        }
+        table.note(WebhookKey(14), at(15));
+        assert_eq!(due(&mut table, 20), [(19, 1), (11, 1), (13, 1), (12, 1)], "one each, and no latecomer");
+        held([19, 11, 13, 12]);
+        for (freed, expected) in [(19, 18), (11, 14)] {
+            handover.free(WebhookKey(freed), 0);
+            table.freed(WebhookKey(freed));
+            assert_eq!(due(&mut table, 30), [(expected, 1)]);
+            assert!(handover.reserve(WebhookKey(expected)));
+        }
+    }
+
+    #[test]
+    fn who_has_more_places_left_than_others_wait_for_gets_them_by_turns() {
+        let (mut table, _) = table(16, 3);
+        for key in [11, 12, 5] {
+            table.note(WebhookKey(key), at(10));
+        }
+        assert_eq!(due(&mut table, 10), [(11, 3), (5, 3), (12, 3)]);
+        let (mut table, _) = self::table(16, 9);
+        (1..9).for_each(|key| table.note(WebhookKey(key + 10), at(10)));
+        let wants = table.due(at(10), 4);
+        assert_eq!(wants.iter().map(|want| want.room).collect::<Vec<_>>(), [2; 4], "not all is theirs");
+    }
+
+    #[test]
+    fn accounts_go_round_however_many_webhooks_one_has_in_line() {
         let (mut table, handover) = table(4, 4);
-        (0..4).for_each(|_| assert!(handover.reserve(WebhookKey(7))));
-        for key in [5, 1, 3, 2, 8] {
+        for key in [1, 2, 3, 4] {
+            assert!(handover.reserve(WebhookKey(key)));
+        }
+        for key in [11, 12, 13, 5] {
             table.note(WebhookKey(key), at(10));
         }
         assert_eq!(due(&mut table, 10), []);
-        for _ in 0..4 {
-            handover.free(WebhookKey(7), 0);
-            table.freed(WebhookKey(7), at(20));
+        for (freed, expected) in [(1, vec![(11, 1)]), (2, vec![(5, 1)]), (3, vec![])] {
+            handover.free(WebhookKey(freed), 0);
+            table.freed(WebhookKey(freed));
+            assert_eq!(due(&mut table, 20), expected, "the last place is nobody's who has one");
+            for (key, _) in expected {
+                assert!(handover.reserve(WebhookKey(key)));
+            }
         }
-        table.note(WebhookKey(9), at(15));
-        assert_eq!(due(&mut table, 20), [(5, 1), (1, 1), (3, 1), (2, 1)], "one each, and no latecomer");
-        (0..4).for_each(|_| assert!(handover.reserve(WebhookKey(7))));
-        for expected in [8, 9] {
-            handover.free(WebhookKey(7), 0);
-            table.freed(WebhookKey(7), at(30));
-            assert_eq!(due(&mut table, 30), [(expected, 1)]);
-            assert!(handover.reserve(WebhookKey(7)));
-        }
-    }
-
-    #[test]
-    fn those_who_were_called_in_vain_keep_their_order() {
-        let (mut table, handover) = table(2, 2);
-        (0..2).for_each(|_| assert!(handover.reserve(WebhookKey(7))));
-        for key in [5, 1, 3] {
-            table.note(WebhookKey(key), at(10));
-        }
-        assert_eq!(due(&mut table, 10), []);
-        (0..2).for_each(|_| table.freed(WebhookKey(7), at(20)));
-        assert_eq!(due(&mut table, 20), [], "the places were taken meanwhile");
-        for expected in [5, 1, 3] {
-            handover.free(WebhookKey(7), 0);
-            table.freed(WebhookKey(7), at(30));
-            assert_eq!(due(&mut table, 30), [(expected, 1)]);
-            assert!(handover.reserve(WebhookKey(7)));
-        }
-    }
-
-    #[test]
-    fn whoever_was_called_and_found_the_place_taken_stays_first() {
-        let (mut table, handover) = table(1, 1);
-        assert!(handover.reserve(WebhookKey(7)));
-        for key in [5, 1] {
-            table.note(WebhookKey(key), at(10));
-        }
-        assert_eq!(due(&mut table, 10), []);
-        table.freed(WebhookKey(7), at(20));
-        assert_eq!(due(&mut table, 20), [], "the place was taken meanwhile");
-        handover.free(WebhookKey(7), 0);
-        table.freed(WebhookKey(7), at(30));
-        assert_eq!(due(&mut table, 30), [(5, 1)]);
+        handover.free(WebhookKey(4), 0);
+        table.freed(WebhookKey(4));
+        assert_eq!(due(&mut table, 30), [(12, 1)]);
     }
 }

@@ -44,7 +44,8 @@ pub(super) struct Prefill {
 
 /// Opens a store in this process.
 pub(super) fn open(plan: &Plan, path: &Path) -> Result<(Sqlite, Arc<Handover>), Failure> {
-    let handover = Arc::new(Handover::new(4 * EACH as usize, 4 * EACH as usize));
+    // One account may take half of the places: as many as a webhook may.
+    let handover = Arc::new(Handover::new(8 * EACH as usize, 4 * EACH as usize));
     let options = Options { path: path.to_owned(), lease_ms: 3_600_000, queue: 8_192, mode: Mode::Threads };
     let now = plan.env.clock.now();
     let store = Sqlite::open(&options, Arc::clone(&handover), Faults::none(), Metrics::new(), now);

@@ -19,7 +19,7 @@ use crate::model::id::{AccountId, AccountKey, DeliveryId, WebhookId, WebhookKey}
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Authorization, DeliveryMode, Scope, Webhook, WebhookType};
 use crate::store::catalog::WEBHOOKS_PER_ACCOUNT;
-use crate::store::{Error, ErrorKind};
+use crate::store::{Error, ErrorKind, Handover};
 
 /// So many deliveries are canceled along with their webhook's deletion.
 const CANCELED_AT_ONCE: usize = 5_000;
@@ -61,6 +61,16 @@ pub(super) fn webhooks(sql: &Connection, account: AccountId) -> Result<Vec<Webho
 pub(super) fn webhook(sql: &Connection, key: WebhookKey) -> Result<Option<Webhook>, Error> {
     let mut select = sql.prepare_cached(&format!("{WEBHOOK} w.key = ?1"))?;
     Ok(select.query_row([key.0], read_webhook).optional()?)
+}
+
+/// Tells the handover whose each webhook is; of those made later it is told then.
+pub(super) fn tell_accounts(sql: &Connection, handover: &Handover) -> rusqlite::Result<()> {
+    let mut select = sql.prepare("SELECT account, key FROM webhooks")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        handover.note_account(WebhookKey(row.get(1)?), AccountKey(row.get(0)?));
+    }
+    Ok(())
 }
 
 /// `snapshot`: one that begins to get events is told how the numbers stand, the
@@ -113,7 +123,7 @@ fn put(turn: &mut Turn<'_>, account: AccountKey, webhook: &Webhook) -> Result<Op
     match there {
         None => {
             let key = insert(turn.sql, account, webhook)?;
-            turn.note_changed(key);
+            turn.note_made(key, account);
             Ok(gets.then_some(key))
         }
         Some((_, id, _)) if id != webhook.id.to_string() => Err(Error::new(

@@ -18,9 +18,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::Mode;
 use super::overlay::Overlay;
 use super::space::Space;
+use super::{Mode, webhooks};
 use crate::env::{Fault, Faults, Point};
 use crate::store::{Error, ErrorKind, Handover};
 use crate::telemetry::Metrics;
@@ -66,6 +66,7 @@ impl State {
             |row| row.get(0),
         )?;
         let memory = Memory::read(&connection, opened)?;
+        webhooks::tell_accounts(&connection, &handover)?;
         let told = watch::Sender::new(memory.journal.last_row());
         overlay.follow(memory.tail.late(), Vec::new());
         Ok(Self {

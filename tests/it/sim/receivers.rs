@@ -214,6 +214,7 @@ impl Receivers {
 }
 
 /// One receiver, to script and to ask.
+#[derive(Clone)]
 pub(crate) struct Receiver {
     pub(crate) url: String,
     receivers: Receivers,

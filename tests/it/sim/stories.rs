@@ -161,7 +161,8 @@ fn retry_after_of_a_busy_receiver_is_respected() {
 
 #[test]
 fn a_webhook_with_thousands_waiting_does_not_delay_one_with_a_single_event() {
-    let terms = Terms { per_webhook: 4, max_in_flight: 8, loaded: 32, ..Terms::default() };
+    // The share of an account that is alone: eight at once, and sixteen places.
+    let terms = Terms { per_webhook: 4, max_in_flight: 16, loaded: 32, ..Terms::default() };
     simulate_with(terms, |mut world| async move {
         register_sub_account(&world, "second").await;
         let shop = world.receiver("shop").await.always(Answer::Hangs);

@@ -151,7 +151,8 @@ async fn a_released_delivery_is_due_again_and_nothing_is_counted() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_is_leased_than_there_is_room_for_and_every_place_is_given_back() {
-    let bench = Bench::with_room(3, 2).and_webhook().await;
+    // An account's share of five is three.
+    let bench = Bench::with_room(5, 2).and_webhook().await;
     bench.store.put_business_account(shop()).await.unwrap();
     bench.store.put_webhooks(vec![webhook(2, "shop")]).await.unwrap();
     bench.handover.open();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, Transaction};
 
 use crate::model::delivery::DeliveryState;
-use crate::model::id::{Position, WebhookKey};
+use crate::model::id::{AccountKey, Position, WebhookKey};
 use crate::model::time::Timestamp;
 use crate::store::Handover;
 use crate::store::queue::{Claimed, Lease};
@@ -118,13 +118,20 @@ impl<'a> Turn<'a> {
 
     /// Goes to the dispatcher once this is durable; its place is reserved.
     pub(in crate::store::sqlite) fn hand_over(&mut self, claimed: Claimed) {
-        self.handover.hold(claimed.body.len());
+        self.handover.hold(claimed.lane.webhook, claimed.body.len());
         self.effects.ready.push(claimed);
     }
 
     /// The dispatcher learns that `webhook` has something due at `at`.
     pub(in crate::store::sqlite) fn note_due(&mut self, webhook: WebhookKey, at: Timestamp) {
         self.effects.due.push((webhook, at));
+    }
+
+    /// A new webhook of the account: whose it is is known from now on. Should this
+    /// not become durable, whichever webhook gets the key is told of in its turn.
+    pub(in crate::store::sqlite) fn note_made(&mut self, webhook: WebhookKey, account: AccountKey) {
+        self.handover.note_account(webhook, account);
+        self.note_changed(webhook);
     }
 
     /// The dispatcher learns that `webhook` is configured anew; routes are read
@@ -165,7 +172,9 @@ impl<'a> Turn<'a> {
 impl Effects {
     /// Gives the places back of what does not become durable.
     pub(super) fn give_back(&self, handover: &Handover) {
-        handover.let_go(self.ready.iter().map(|claimed| claimed.body.len()).sum());
+        for claimed in &self.ready {
+            handover.let_go(claimed.lane.webhook, claimed.body.len());
+        }
         self.places.iter().for_each(|webhook| handover.give_back(*webhook));
     }
 
