@@ -42,6 +42,7 @@ mod settle;
 mod snapshots;
 mod space;
 mod stepped;
+mod sums;
 mod supersede;
 mod tail;
 mod undelivered;

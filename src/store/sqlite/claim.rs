@@ -10,6 +10,7 @@ use super::interrupt;
 use super::journal::{Entry, Journal, Told};
 use super::leases::Held;
 use super::settle::promote;
+use super::sums;
 use super::supersede;
 use super::writer::Turn;
 use crate::model::delivery::{DeliveryState, Lane};
@@ -94,12 +95,13 @@ pub(super) fn lease_out(turn: &mut Turn<'_>, delivery: DeliveryId, now: Timestam
     drop(update);
     turn.memory.leases.give(lane, Held { delivery, account, lease, followed: true });
     let mut select = turn.sql.prepare_cached(
-        "SELECT accepted_at, random, sequence, test, body, derived, changed, snapshot FROM events WHERE position = ?1",
+        "SELECT accepted_at, random, sequence, test, body, derived, changed, snapshot, sum FROM events WHERE position = ?1",
     )?;
     let position = delivery.position();
     let claimed = select.query_row([position], |row| {
         let accepted_at = Timestamp::from_ms(row.get(0)?);
         let body: Arc<[u8]> = row.get_ref(4)?.as_blob()?.into();
+        sums::check(&body, row.get(8)?)?;
         Ok(Claimed {
             delivery,
             lease,

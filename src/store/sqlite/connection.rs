@@ -13,13 +13,14 @@ use tokio::time::Instant;
 use crate::store::{Error, ErrorKind};
 
 /// The migrations in order; a store's `user_version` counts those applied.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../../migrations/sqlite/0001_spine.sql"),
     include_str!("../../../migrations/sqlite/0002_tail.sql"),
     include_str!("../../../migrations/sqlite/0003_numbers.sql"),
     include_str!("../../../migrations/sqlite/0004_journal.sql"),
     include_str!("../../../migrations/sqlite/0005_graph.sql"),
     include_str!("../../../migrations/sqlite/0006_supersede.sql"),
+    include_str!("../../../migrations/sqlite/0007_sums.sql"),
 ];
 
 /// "BELL" in ASCII: marks a database file as ours.

@@ -7,6 +7,7 @@ use super::journal::Entry;
 use super::leases::Held;
 use super::numbers;
 use super::routes::Route;
+use super::sums;
 use super::supersede;
 use super::writer::Turn;
 use crate::model::change::{Change, Detail};
@@ -118,8 +119,8 @@ pub(super) fn keep(
     let body: Arc<[u8]> = body(envelope, told.detail).into();
     let mut insert = turn.sql.prepare_cached(
         "INSERT INTO events (position, accepted_at, random, account, number, sequence, type, app, test, resends, \
-                             body, changed, derived, tells, snapshot) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12, ?13, ?14)",
+                             body, changed, derived, tells, snapshot, sum) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?;
     insert.execute((
         position,
@@ -136,6 +137,7 @@ pub(super) fn keep(
         told.derived.map(Derived::code),
         told.tells.map(Tells::code),
         (origin.kind == Kind::Snapshot).then_some(true),
+        sums::of(&body),
     ))?;
     drop(insert);
     turn.memory.last_position = position;

@@ -4,6 +4,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::bytes::read_changes;
+use super::sums;
 use crate::model::attempt::{Attempt, OutcomeClass};
 use crate::model::delivery::{Delivery, DeliveryState};
 use crate::model::event::Derived;
@@ -123,7 +124,7 @@ pub(super) fn event(
 ) -> rusqlite::Result<Option<(EventRow, String)>> {
     let mut select = sql.prepare_cached(
         "SELECT e.accepted_at, e.random, e.sequence, n.subject, e.app, e.resends, e.test, e.body, e.type, \
-                e.derived, e.changed, e.snapshot \
+                e.derived, e.changed, e.snapshot, e.sum \
          FROM events e JOIN numbers n ON n.key = e.number WHERE e.position = ?1 AND e.account = ?2",
     )?;
     let read = |row: &Row<'_>| {
@@ -141,6 +142,7 @@ pub(super) fn event(
             snapshot: row.get::<_, Option<bool>>(11)?.unwrap_or(false),
             body: row.get(7)?,
         };
+        sums::check(&event.body, row.get(12)?)?;
         Ok((event, row.get(8)?))
     };
     select.query_row((position, account.0), read).optional()

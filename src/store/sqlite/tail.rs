@@ -20,6 +20,7 @@ use rusqlite::Connection;
 
 use super::numbers;
 use super::overlay::Told;
+use super::rows::unreadable;
 use crate::model::change::Fingerprint;
 use crate::model::id::{AccountKey, NumberKey};
 use crate::model::number::{NumberState, Subject};
@@ -96,7 +97,8 @@ impl Tail {
         let mut select = sql.prepare_cached("SELECT entries, row FROM tail ORDER BY row")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            for record in record::read(row.get_ref(0)?.as_blob()?) {
+            let records = record::read(row.get_ref(0)?.as_blob()?).ok_or_else(|| unreadable(0))?;
+            for record in records {
                 match record {
                     Record::Seen { time, fingerprint, at } => tail.keep_seen((time, fingerprint), at),
                     Record::Number { key, state } => tail.keep_number(key, Arc::new(state)),

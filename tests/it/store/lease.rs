@@ -7,6 +7,7 @@ use bellwether::model::attempt::{Outcome, OutcomeClass};
 use bellwether::model::delivery::DeliveryState::{Canceled, Delivered, Exhausted, Pending};
 use bellwether::model::id::{DeliveryId, WebhookKey};
 use bellwether::model::webhook::Webhook;
+use bellwether::store::ErrorKind;
 use bellwether::store::queue::{Claimed, Settled, Settlement, Want};
 
 use super::{ACME, Bench, LEASE_MS, account_id, at, attempt, change, deliveries_in, identity, webhook};
@@ -315,4 +316,18 @@ async fn a_lane_whose_head_is_canceled_under_way_promotes_nobody_of_a_deleted_we
     assert!(bench.store.schedule().await.unwrap().is_empty());
     let late = at(12).plus(Duration::from_hours(1));
     assert_eq!(bench.store.claim(vec![Want { webhook: HOOK, room: 9 }], late).await.unwrap(), [(HOOK, None)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fault_10_a_body_in_which_a_bit_turned_over_is_damage_and_neither_sent_nor_shown() {
+    let bench = Bench::with_webhook().await;
+    bench.accept_each(1, &["11"]).await;
+    bench.meddle("UPDATE events SET body = CAST(replace(CAST(body AS TEXT), 'TIER_1', 'TIER_9') AS BLOB)");
+    let shown = bench.store.events(super::events_of(ACME)).await;
+    bench.handover.open();
+    let webhook = WebhookKey(1);
+    let claimed = bench.store.claim(vec![Want { webhook, room: 9 }], at(2)).await;
+    let kinds = (shown.unwrap_err().kind, claimed.unwrap_err().kind);
+    assert_eq!(kinds, (ErrorKind::Damaged, ErrorKind::Damaged));
+    assert!(bench.ready().is_empty());
 }

@@ -6,13 +6,14 @@ use rusqlite::Connection;
 use super::lexer::Token;
 use super::{Complaints, complaint, none, sources};
 
-const SCHEMA: [&str; 6] = [
+const SCHEMA: [&str; 7] = [
     include_str!("../../../migrations/sqlite/0001_spine.sql"),
     include_str!("../../../migrations/sqlite/0002_tail.sql"),
     include_str!("../../../migrations/sqlite/0003_numbers.sql"),
     include_str!("../../../migrations/sqlite/0004_journal.sql"),
     include_str!("../../../migrations/sqlite/0005_graph.sql"),
     include_str!("../../../migrations/sqlite/0006_supersede.sql"),
+    include_str!("../../../migrations/sqlite/0007_sums.sql"),
 ];
 
 /// Tables that grow with traffic.

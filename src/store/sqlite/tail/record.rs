@@ -1,5 +1,6 @@
-//! Entries of the tail as bytes: a kind, then its fields. What can't be read
-//! ends the reading.
+//! Entries of the tail as bytes: a kind, then its fields. Only this program
+//! writes here, so what can't be read is damage: passing over it would forget
+//! deduplication keys.
 
 use crate::model::change::Fingerprint;
 use crate::model::id::NumberKey;
@@ -30,10 +31,14 @@ pub(super) fn write_number(to: &mut Vec<u8>, key: NumberKey, state: &NumberState
     write_state(to, state);
 }
 
-/// The entries in `bytes`.
-pub(super) fn read(bytes: &[u8]) -> impl Iterator<Item = Record> {
+/// The entries in `bytes`; `None` if one can't be read.
+pub(super) fn read(bytes: &[u8]) -> Option<Vec<Record>> {
     let mut from = Reader(bytes);
-    std::iter::from_fn(move || record(&mut from))
+    let mut records = Vec::new();
+    while !from.0.is_empty() {
+        records.push(record(&mut from)?);
+    }
+    Some(records)
 }
 
 fn record(from: &mut Reader<'_>) -> Option<Record> {
@@ -57,7 +62,7 @@ mod tests {
         write_number(&mut bytes, NumberKey(5), &known);
         write_seen(&mut bytes, -1, &[7; 16], 8);
         write_number(&mut bytes, NumberKey(6), &NumberState::default());
-        let whole: Vec<_> = read(&bytes).collect();
+        let whole = read(&bytes).unwrap();
         let [
             Record::Number { key, state },
             Record::Seen { time, fingerprint, at },
@@ -71,15 +76,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_ends_the_reading() {
+    fn what_is_cut_short_or_of_no_known_kind_is_not_read_at_all() {
         let mut bytes = Vec::new();
         write_seen(&mut bytes, 1, &[1; 16], 1);
         let whole = bytes.len();
         write_number(&mut bytes, NumberKey(1), &NumberState { sequence: 1, ..NumberState::default() });
-        for end in whole..bytes.len() {
-            assert_eq!(read(&bytes[..end]).count(), 1, "of {end} bytes");
+        for end in whole + 1..bytes.len() {
+            assert!(read(&bytes[..end]).is_none(), "of {end} bytes");
         }
-        assert_eq!(read(&[77]).count(), 0);
+        assert_eq!(read(&bytes[..whole]).map(|records| records.len()), Some(1));
+        assert!(read(&[77]).is_none() && read(&[]).is_some());
     }
 
     #[test]
@@ -93,7 +99,7 @@ mod tests {
             &[0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4],
         ];
         let bytes = old.concat();
-        let read: Vec<_> = read(&bytes).collect();
+        let read = read(&bytes).unwrap();
         let [Record::Number { key: NumberKey(5), state }] = &read[..] else { panic!("not read") };
         let limit = state.known(What::Limit).unwrap();
         assert_eq!((state.sequence, limit.value.as_str(), limit.since.ms()), (7, "TIER_10K", 99));
