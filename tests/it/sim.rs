@@ -7,6 +7,7 @@ mod chaos;
 mod clocks;
 mod controls;
 mod herds;
+mod live;
 
 mod oauth;
 mod oracle;

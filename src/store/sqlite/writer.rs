@@ -12,6 +12,7 @@ mod turn;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, watch};
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 
 use super::Mode;
 use super::space::Space;
-use crate::env::{Fault, Faults, Point};
+use crate::env::{Fault, Faults, Point, Weakness};
 use crate::store::{Error, ErrorKind, Handover};
 use crate::telemetry::Metrics;
 pub(super) use handle::Handle;
@@ -111,6 +112,9 @@ impl State {
             }
         }
         let effects = turn.effects;
+        if spoiled.is_none() && self.faults.weakens(Weakness::AnswerBeforeCommit) {
+            answer_early(answers);
+        }
         let ended = match spoiled {
             Some(error) => Err(error),
             None => self
@@ -135,6 +139,14 @@ impl State {
         effects.settled.iter().for_each(|state| self.metrics.settled(*state));
         self.handover.hand_over(effects.ready);
     }
+}
+
+/// Answers before the commit, and leaves time for that to be seen, for tests that
+/// must notice ([`Weakness::AnswerBeforeCommit`]).
+fn answer_early(answers: &mut Vec<Answer>) {
+    answers.drain(..).for_each(|answer| answer(Ok(())));
+    let (_never, waits) = std::sync::mpsc::channel::<()>();
+    let _ = waits.recv_timeout(Duration::from_millis(10));
 }
 
 /// Counts and commits, unless a test's fault comes between. A fault after the

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::ledger::{IN_FLIGHT, Ledger, register};
+use super::ledger::{Ledger, register};
 use super::receiver::Receiver;
 use crate::process::running::{Caller, Running};
 use crate::sim::world::tempdir::TempDir;
@@ -20,11 +20,12 @@ async fn found_without(mechanism: &str, point: &str) -> Vec<String> {
     register(&caller, &running.base, &receiver).await;
     let load = ledger.start_load(&running.base);
     assert_eq!(running.ended().await, Some(87));
+    receiver.note_end().await;
     load.stop().await;
     let running = Running::start(directory.path(), &weakened);
     // As Meta may at any time: what was answered comes again.
     ledger.repeat_all(&caller, &running.base).await;
-    let findings = ledger.findings(&caller, &running.base, &receiver, IN_FLIGHT).await;
+    let findings = ledger.findings(&caller, &running.base, &receiver).await;
     findings.iter().map(|finding| finding.split(':').next().unwrap().to_owned()).collect()
 }
 
