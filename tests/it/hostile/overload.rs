@@ -84,17 +84,20 @@ const RATED: &str = "RATED_";
 /// How many notifications a second are taken from senders that wait for their
 /// answers, as many as may wait in the queue.
 async fn rated(world: &World) -> f64 {
-    let (mut taken, began) = (0_u32, Instant::now());
-    while began.elapsed() < Duration::from_secs(1) {
-        let mut posting = JoinSet::new();
-        for n in 0..QUEUE as u64 {
-            let body = notification(EPOCH_MS / 1000, &[upgrade(9_000 + n, &format!("{RATED}{taken}_{n}"))]);
-            let router = world.router();
-            posting.spawn(async move { post_signed(router, body).await.0 });
-        }
-        let answers = posting.join_all().await;
-        taken += u32::try_from(answers.iter().filter(|status| **status == StatusCode::OK).count()).unwrap();
+    let (mut senders, began) = (JoinSet::new(), Instant::now());
+    for n in 0..QUEUE as u64 {
+        let router = world.router();
+        senders.spawn(async move {
+            let mut taken = 0_u32;
+            while began.elapsed() < Duration::from_secs(1) {
+                let change = upgrade(9_000 + n, &format!("{RATED}{taken}_{n}"));
+                let (status, _) = post_signed(router.clone(), notification(EPOCH_MS / 1000, &[change])).await;
+                taken += u32::from(status == StatusCode::OK);
+            }
+            taken
+        });
     }
+    let taken: u32 = senders.join_all().await.iter().sum();
     f64::from(taken) / began.elapsed().as_secs_f64()
 }
 

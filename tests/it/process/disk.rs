@@ -49,8 +49,10 @@ async fn fault_16_of_a_server_that_answers_before_it_commits_the_ledger_finds_lo
     let (caller, receiver, ledger) = (Caller::new(), Receiver::start().await, Ledger::default());
     // The log is begun anew with each commit: the first sync is that of its head.
     let weakened = [("BELLWETHER_FAILPOINT", "log_frames=1,answer_before_commit")];
-    let mut running = Running::start(directory.path(), &weakened);
+    let mut running = Running::start(directory.path(), &[]);
     register(&caller, &running.base, &receiver).await;
+    running.kill();
+    let mut running = Running::start(directory.path(), &weakened);
     for when in 1..=4 {
         let load = ledger.start_load(&running.base);
         ledger.grows_by(20).await;

@@ -101,7 +101,6 @@ pub(crate) fn judge(known: &Known) -> Vec<String> {
         }
     }
     let (doubled, allowed) = (doubled(&known.arrivals), known.ends.iter().map(|end| end.most).sum());
-    println!("{} doubled, {allowed} allowed", doubled.len());
     if doubled.len() > allowed {
         findings.push(format!("DUP: {} where {allowed} are allowed: {doubled:?}", doubled.len()));
     }

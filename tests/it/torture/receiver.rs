@@ -25,7 +25,7 @@ type Mood = dyn Fn(&Arrival) -> (u16, Duration) + Send + Sync;
 
 /// An outcome is recorded within so long after its answer; on a busy machine a few
 /// are not, and none takes longer than the second.
-const USUALLY_RECORDED: Duration = Duration::from_millis(30);
+const USUALLY_RECORDED: Duration = Duration::from_millis(150);
 const SURELY_RECORDED: Duration = Duration::from_secs(2);
 
 /// The receiver.
