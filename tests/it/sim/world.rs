@@ -29,6 +29,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::receivers::{Receiver, Receivers};
+use crate::support::forks;
 
 pub(crate) const ACCOUNT: &str = "0f88f5c4-fae7-4dcf-8ff2-b2990133edea";
 pub(crate) const WABA: &str = "102290129340398";
@@ -180,7 +181,7 @@ impl World {
         let opened = loop {
             let now = self.env.clock.now();
             match Sqlite::open(&options, Arc::clone(&handover), faults.clone(), metrics.clone(), now) {
-                Err(error) if error.to_string().contains("in use") => {
+                Err(error) if forks::is_in_use(&error) => {
                     self.wait_for_the_lock(&mut copied).await;
                 }
                 opened => break opened,
@@ -212,7 +213,7 @@ impl World {
         } else {
             *copied += 1;
             assert!(*copied < 10_000, "somebody keeps the lock");
-            sleep_really(Duration::from_millis(1));
+            forks::let_others_run();
         }
     }
 
@@ -382,11 +383,6 @@ impl World {
         }
         self.start().await;
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the system has to go on, and the world's time not")]
-fn sleep_really(span: Duration) {
-    std::thread::sleep(span);
 }
 
 pub(crate) async fn call(router: Router, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
