@@ -111,11 +111,16 @@ pub enum Weakness {
     DispatcherDies,
     /// What fails is superseded, whether or not anything newer stands for it.
     SupersedeBlindly,
+    /// What one webhook's attempts are exhausted for is over for the others too,
+    /// as if they had it.
+    ExhaustedForAll,
+    /// The answers of a group go out before its commit.
+    AnswerBeforeCommit,
 }
 
 impl Weakness {
     /// All of them, in the order of declaration.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::SynchronousNormal,
         Self::NoDeduplication,
         Self::ResolveTwice,
@@ -123,11 +128,22 @@ impl Weakness {
         Self::NoFencing,
         Self::DispatcherDies,
         Self::SupersedeBlindly,
+        Self::ExhaustedForAll,
+        Self::AnswerBeforeCommit,
     ];
 
-    fn bit(self) -> u8 {
+    fn bit(self) -> u16 {
         1 << self as u8
     }
+}
+
+/// Limits that a test may narrow, to meet in no time what else takes long or much.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Narrowed {
+    /// Frames of the store's log after which it is copied back.
+    pub log_frames: Option<u64>,
+    /// How long a query may take.
+    pub query: Option<Duration>,
 }
 
 type Plan = dyn Fn(Point) -> Option<Fault> + Send + Sync;
@@ -139,12 +155,14 @@ type Stalls = dyn Fn() -> Option<Duration> + Send + Sync;
 pub struct Faults {
     plan: Option<Arc<Plan>>,
     stalls: Option<Arc<Stalls>>,
-    weaknesses: u8,
+    weaknesses: u16,
+    narrowed: Narrowed,
 }
 
 impl fmt::Debug for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let planned = self.plan.is_some() || self.stalls.is_some() || self.weaknesses != 0;
+        let narrowed = self.narrowed != Narrowed::default();
+        let planned = self.plan.is_some() || self.stalls.is_some() || self.weaknesses != 0 || narrowed;
         f.write_str(if planned { "Faults(planned)" } else { "Faults(none)" })
     }
 }
@@ -152,7 +170,7 @@ impl fmt::Debug for Faults {
 impl Faults {
     /// Nothing breaks.
     pub fn none() -> Self {
-        Self { plan: None, stalls: None, weaknesses: 0 }
+        Self { plan: None, stalls: None, weaknesses: 0, narrowed: Narrowed::default() }
     }
 
     /// What breaks is what `plan` says when asked at each point.
@@ -173,6 +191,12 @@ impl Faults {
         Self { weaknesses: self.weaknesses | weakness.bit(), ..self }
     }
 
+    /// The same, with limits narrowed.
+    #[must_use]
+    pub fn narrowed(self, narrowed: Narrowed) -> Self {
+        Self { narrowed, ..self }
+    }
+
     /// Whether `point` breaks now.
     pub fn at(&self, point: Point) -> Option<Fault> {
         self.plan.as_ref().and_then(|plan| plan(point))
@@ -181,6 +205,11 @@ impl Faults {
     /// For how long the next group of writes waits, if it does.
     pub fn stall(&self) -> Option<Duration> {
         self.stalls.as_ref().and_then(|stalls| stalls())
+    }
+
+    /// The limits that are narrowed: none in a release build.
+    pub fn limits(&self) -> Narrowed {
+        if cfg!(debug_assertions) { self.narrowed } else { Narrowed::default() }
     }
 
     /// Whether that mechanism is taken away: in debug builds only, so that a

@@ -59,6 +59,15 @@ impl Client {
         Ok(serde_json::from_slice(&answer).unwrap_or(Value::Null))
     }
 
+    /// A page that is no JSON, such as `/metrics`.
+    pub(super) async fn text(&self, path: &str) -> Result<String, Failure> {
+        let (status, answer) = self.send(self.request(Method::GET, path), Bytes::new()).await?;
+        if !status.is_success() {
+            return Err(refused(path, status, &answer));
+        }
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
     fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
         Request::builder().method(method).uri(format!("{}{path}", self.base))
     }

@@ -4,12 +4,13 @@
 //! `after_commit=exit:3,after_answer=error`: the process ends at the third
 //! commit, and recording fails at every answer. A bare word such as
 //! `no_fencing` takes a mechanism away, so that a test can show that it
-//! notices.
+//! notices; `log_frames=50` and `query_ms=100` narrow a limit.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::problem::Problem;
-use crate::env::{Fault, Faults, Point, Weakness};
+use crate::env::{Fault, Faults, Narrowed, Point, Weakness};
 
 /// The variable's name.
 pub(super) const VARIABLE: &str = "BELLWETHER_FAILPOINT";
@@ -67,19 +68,38 @@ fn word(weakness: Weakness) -> &'static str {
         Weakness::NoFencing => "no_fencing",
         Weakness::DispatcherDies => "dispatcher_dies",
         Weakness::SupersedeBlindly => "supersede_blindly",
+        Weakness::ExhaustedForAll => "exhausted_for_all",
+        Weakness::AnswerBeforeCommit => "answer_before_commit",
     }
 }
 
 /// The faults that `text` plans.
 pub(super) fn parse(text: &str) -> Result<Faults, Problem> {
-    let (mut rules, mut weaknesses) = (Vec::new(), Vec::new());
+    let (mut rules, mut weaknesses, mut narrowed) = (Vec::new(), Vec::new(), Narrowed::default());
     for part in text.split(',') {
+        if narrow(&mut narrowed, part.trim()) {
+            continue;
+        }
         match Weakness::ALL.into_iter().find(|weakness| word(*weakness) == part.trim()) {
             Some(weakness) => weaknesses.push(weakness),
             None => rules.push(Rule::parse(part).ok_or_else(no_plan)?),
         }
     }
-    Ok(weaknesses.into_iter().fold(planned(rules), Faults::weakened))
+    Ok(weaknesses.into_iter().fold(planned(rules), Faults::weakened).narrowed(narrowed))
+}
+
+/// Narrows the limit that `part` names; whether it names one.
+fn narrow(narrowed: &mut Narrowed, part: &str) -> bool {
+    let Some((name, limit)) = part.split_once('=').and_then(|(name, text)| Some((name, text.parse().ok()?)))
+    else {
+        return false;
+    };
+    match name {
+        "log_frames" => narrowed.log_frames = Some(limit),
+        "query_ms" => narrowed.query = Some(Duration::from_millis(limit)),
+        _ => return false,
+    }
+    true
 }
 
 fn no_plan() -> Problem {
@@ -87,7 +107,7 @@ fn no_plan() -> Problem {
     Problem::new(
         format!("{VARIABLE} is not a list of faults"),
         format!(
-            "write POINT=ACTION[:N], POINT one of before_commit, after_commit, after_answer, before_settle, ACTION exit or error; or one of {words}"
+            "write POINT=ACTION[:N], POINT one of before_commit, after_commit, after_answer, before_settle, ACTION exit or error; or log_frames=N or query_ms=N; or one of {words}"
         ),
     )
 }
@@ -130,6 +150,15 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_narrowed_by_its_name() {
+        let faults = parse("log_frames=50, no_fencing, query_ms=100").unwrap();
+        let narrowed = Narrowed { log_frames: Some(50), query: Some(Duration::from_millis(100)) };
+        assert_eq!(faults.limits(), narrowed);
+        assert!(faults.weakens(Weakness::NoFencing));
+        assert_eq!(parse("no_fencing").unwrap().limits(), Narrowed::default());
+    }
+
+    #[test]
     fn what_is_no_plan_is_refused() {
         for bad in [
             "",
@@ -140,6 +169,8 @@ mod tests {
             "after_commit=explode",
             "after_commit=exit:0",
             "after_commit=exit:",
+            "log_frames=few",
+            "query_ms",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -59,7 +59,7 @@ use tokio::sync::watch;
 pub use connection::{Problem, check_directory, inspect};
 use damage::Damage;
 use overlay::Overlay;
-use readers::{Readers, Shared};
+use readers::{LONGEST_QUERY, Readers, Shared};
 use space::Space;
 use writer::{Handle, State};
 
@@ -97,10 +97,10 @@ pub enum Mode {
 
 /// At most so many queries of each kind run at a time; others wait their turn.
 /// Single rows are looked up together.
-const READERS: Shared = Shared { turns: 4, together: 1 };
-const LOOKUPS: Shared = Shared { turns: 2, together: 64 };
-const SURVEYS: Shared = Shared { turns: 1, together: 1 };
-const FOLLOWERS: Shared = Shared { turns: 1, together: 8 };
+const READERS: Shared = Shared { turns: 4, together: 1, longest: LONGEST_QUERY };
+const LOOKUPS: Shared = Shared { turns: 2, together: 64, longest: LONGEST_QUERY };
+const SURVEYS: Shared = Shared { turns: 1, together: 1, longest: LONGEST_QUERY };
+const FOLLOWERS: Shared = Shared { turns: 1, together: 8, longest: LONGEST_QUERY };
 
 /// An open SQLite store.
 #[derive(Clone)]
@@ -137,7 +137,7 @@ impl Sqlite {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let lock = connection::lock(&options.path)?;
-        let space = Arc::new(Space::new(&options.path, options.mode, metrics.clone()));
+        let space = Arc::new(Space::new(&options.path, options.mode, &faults, metrics.clone()));
         let overlay = Overlay::default();
         let (owned, path, planned, known) =
             (Arc::clone(&space), &options.path, faults.clone(), overlay.clone());
@@ -155,8 +155,11 @@ impl Sqlite {
             .map_err(|error| connection::refuse_damaged(path, error))?;
         space.restore();
         let damage = Damage::default();
-        let pool =
-            |shared| Arc::new(Readers::new(options.path.clone(), options.mode, shared, damage.clone()));
+        let longest = faults.limits().query.unwrap_or(LONGEST_QUERY);
+        let pool = |shared: Shared| {
+            let shared = Shared { longest, ..shared };
+            Arc::new(Readers::new(options.path.clone(), options.mode, shared, damage.clone()))
+        };
         let (readers, lookups) = (pool(READERS), pool(LOOKUPS));
         let (surveys, followers) = (pool(SURVEYS), pool(FOLLOWERS));
         let told = state.told();
@@ -283,7 +286,9 @@ impl Queue for Sqlite {
         let faults = self.faults.clone();
         self.write(move |turn| {
             let settlement = weakened::settlement(&faults, turn, settlement)?;
-            settle::settle(turn, &settlement)
+            let settled = settle::settle(turn, &settlement)?;
+            weakened::settled(&faults, turn, &settlement)?;
+            Ok(settled)
         })
     }
 
@@ -343,11 +348,13 @@ fn was_not_written(extended_code: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::Barrier;
+    use std::time::Duration;
 
     use rusqlite::Connection;
     use uuid::Uuid;
 
     use super::*;
+    use crate::env::Narrowed;
     use crate::model::account::Account;
     use crate::model::id::AccountId;
     use crate::store::{Catalog, ErrorKind};
@@ -363,9 +370,13 @@ mod tests {
         }
 
         fn store(&self, mode: Mode) -> Sqlite {
+            self.store_with(mode, Faults::none())
+        }
+
+        fn store_with(&self, mode: Mode, faults: Faults) -> Sqlite {
             let options = Options { path: self.0.join("store.db"), lease_ms: 1_000, queue: 9, mode };
             let (handover, now) = (Arc::new(Handover::new(1, 1)), Timestamp::default());
-            Sqlite::open(&options, handover, Faults::none(), Metrics::new(), now).unwrap()
+            Sqlite::open(&options, handover, faults, Metrics::new(), now).unwrap()
         }
     }
 
@@ -403,6 +414,27 @@ mod tests {
         for reader in readers {
             assert_eq!(reader.await.unwrap().unwrap(), durable);
         }
+    }
+
+    #[tokio::test]
+    async fn fault_21_a_query_that_takes_too_long_is_ended_and_the_next_ones_are_answered() {
+        let home = Home::new("endless");
+        let narrowed = Narrowed { query: Some(Duration::from_millis(50)), ..Narrowed::default() };
+        let store = home.store_with(Mode::Threads, Faults::none().narrowed(narrowed));
+        // More of them than there are connections, each of which is of use again.
+        for _ in 0..6 {
+            let endless = store.read(|sql| {
+                let count = "WITH RECURSIVE count (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count) \
+                     SELECT count(*) FROM count";
+                Ok(sql.query_row(count, [], |row| row.get::<_, i64>(0))?)
+            });
+            let error = tokio::time::timeout(Duration::from_secs(20), endless).await.unwrap().unwrap_err();
+            assert!(error.message.contains("interrupted"), "{error}");
+            let count = "SELECT count(*) FROM accounts";
+            let rows = store.read(move |sql| Ok(sql.query_row(count, [], |row| row.get::<_, i64>(0))?)).await;
+            assert_eq!(rows.unwrap(), 0);
+        }
+        assert!(!*store.failed().borrow() && store.put_account(account()).await.unwrap());
     }
 
     fn account() -> Account {

@@ -6,7 +6,6 @@ mod clocks;
 mod commands;
 mod crashes;
 mod disk;
-mod ledger;
 mod limits;
 mod nemesis;
 mod outwards;

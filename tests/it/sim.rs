@@ -8,6 +8,8 @@ mod clocks;
 mod controls;
 mod herds;
 mod latest;
+mod live;
+
 mod oauth;
 mod oracle;
 mod poison;

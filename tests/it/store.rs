@@ -41,6 +41,8 @@ use bellwether::store::{Error, Handover, Store};
 use bellwether::telemetry::Metrics;
 use uuid::Uuid;
 
+use crate::support::forks::opened;
+
 /// The account that most tests are about.
 const ACME: u128 = 0xacce;
 /// Its business account.
@@ -98,7 +100,7 @@ impl Bench {
         let faults = Faults::planned(move |point| {
             planned.lock().unwrap().take_if(|planned| *planned == point).map(|_| Fault::Error)
         });
-        let store = open(&home.database(), &handover, faults, ms).unwrap();
+        let store = opened(|| open(&home.database(), &handover, faults.clone(), ms)).unwrap();
         Self { store: Arc::new(store), handover, breaks, home }
     }
 

@@ -3,6 +3,7 @@
 
 pub mod certs;
 pub mod dns;
+pub mod forks;
 pub mod frozen;
 pub mod graph;
 pub mod hostile;

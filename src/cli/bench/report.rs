@@ -39,6 +39,9 @@ pub(super) struct Measured {
     database_bytes_per_event: Option<f64>,
     pub(super) lost: u32,
     pub(super) doubled: u32,
+    /// Deliveries that the server itself says are pending at the end, beyond those
+    /// that are meant to be: they arrived, and that was not recorded.
+    pub(super) undone: u32,
     /// Notifications answered otherwise than 200, and sent again.
     refused: u32,
     /// What only this scenario measures.
@@ -81,6 +84,7 @@ impl Measured {
             database_bytes_per_event: None,
             lost: 0,
             doubled: 0,
+            undone: 0,
             refused: 0,
             more: BTreeMap::new(),
         }
@@ -184,12 +188,14 @@ impl Report {
         text
     }
 
-    /// A benchmark that lost or doubled something has failed, however fast.
+    /// A benchmark that lost or doubled something, or left it undone, has failed,
+    /// however fast.
     pub(super) fn verdict(&self) -> Result<(), Failure> {
-        let bad = self.scenarios.iter().filter(|measured| measured.lost + measured.doubled > 0);
+        let bad =
+            self.scenarios.iter().filter(|measured| measured.lost + measured.doubled + measured.undone > 0);
         let bad: Vec<_> = bad
-            .map(|Measured { scenario, lost, doubled, .. }| {
-                format!("{scenario} lost {lost}, doubled {doubled}")
+            .map(|Measured { scenario, lost, doubled, undone, .. }| {
+                format!("{scenario} lost {lost}, doubled {doubled}, left {undone} undone")
             })
             .collect();
         if bad.is_empty() { Ok(()) } else { Err(Failure::new(Exit::Failed, bad.join("; "))) }

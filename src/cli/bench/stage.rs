@@ -6,11 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use axum::http::Method;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::Plan;
 use super::child::Child;
@@ -31,6 +33,9 @@ const OPERATOR: &str = "the benchmark's operator key";
 /// Set besides the defaults: what a table of figures must say.
 pub(super) const SETTINGS: &str =
     "server defaults, and delivery.allow_http, delivery.allow_networks = 127.0.0.0/8, log.format = json";
+
+/// What has arrived is recorded by then.
+const RECORDED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Calls of the API at once while accounts are registered.
 const REGISTRARS: u32 = 32;
@@ -56,6 +61,8 @@ pub(super) struct Stage<'a> {
     pub(super) ledger: Arc<Ledger>,
     /// The size of the database before any load.
     base: u64,
+    /// Deliveries that are meant to be pending at the end.
+    pub(super) owed: u32,
     directory: Scratch,
 }
 
@@ -95,7 +102,7 @@ impl<'a> Stage<'a> {
         let base = closed_bytes(plan, &directory.store()).await?;
         let server = serve(&directory).await?;
         server.ready().await?;
-        Ok(Self { plan, name, server, receivers, ledger, base, directory })
+        Ok(Self { plan, name, server, receivers, ledger, base, owed: 0, directory })
     }
 
     /// Hands events over and waits for them.
@@ -124,11 +131,30 @@ impl<'a> Stage<'a> {
         client(&self.server)
     }
 
+    /// How many deliveries the server says are pending that are not meant to be: the
+    /// last to arrive have a while to be recorded.
+    async fn undone(&self) -> Result<u32, Failure> {
+        const PENDING: &str = "bellwether_deliveries{state=\"pending\"} ";
+        let client = self.client();
+        let began = Instant::now();
+        loop {
+            let page = client.text("/metrics").await?;
+            let pending = page.lines().find_map(|line| line.strip_prefix(PENDING)?.parse::<u32>().ok());
+            let pending = pending.ok_or_else(|| failure("/metrics does not say", PENDING.trim_end()))?;
+            let undone = pending.saturating_sub(self.owed);
+            if undone == 0 || began.elapsed() > RECORDED_WITHIN {
+                return Ok(undone);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Stops the server and adds what it cost in memory and on disk, for this
     /// many events; says where the store is, which vanishes with the stage.
     pub(super) async fn end(self, measured: &mut Measured, events: u32) -> Result<Ended, Failure> {
         let used = usage(self.server.pid()).map_err(|error| failure("the server is gone", error))?;
         measured.peak_resident_mib = used.peak_mib;
+        measured.undone = self.undone().await?;
         // Who hangs would hold the server's end up until attempts time out.
         drop(self.receivers);
         self.server.stop().await?;

@@ -23,7 +23,7 @@ use crate::store::{Error, ErrorKind, Reply};
 
 /// A query that takes longer is interrupted: it holds up others of its kind, and
 /// its snapshot keeps the WAL from being reused.
-const LONGEST_QUERY: Duration = Duration::from_secs(20);
+pub(super) const LONGEST_QUERY: Duration = Duration::from_secs(20);
 
 /// Virtual-machine steps between two looks at the clock.
 const STEPS_PER_LOOK: i32 = 100_000;
@@ -38,6 +38,8 @@ pub(super) struct Shared {
     pub(super) turns: usize,
     /// At most so many queries in one snapshot.
     pub(super) together: usize,
+    /// A query that takes longer is interrupted.
+    pub(super) longest: Duration,
 }
 
 /// A few read-only connections.
@@ -137,7 +139,8 @@ impl Readers {
             None => open_reader(&self.path)?,
         };
         let started = Instant::now();
-        let too_long = move || started.elapsed() > LONGEST_QUERY;
+        let longest = self.shared.longest;
+        let too_long = move || started.elapsed() > longest;
         connection.progress_handler(STEPS_PER_LOOK, Some(too_long))?;
         let snapshot = connection.transaction()?;
         work(&snapshot);

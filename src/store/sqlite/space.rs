@@ -25,6 +25,7 @@ use rusqlite::Connection;
 use tokio::time::Instant;
 
 use super::Mode;
+use crate::env::Faults;
 use crate::store::{Error, ErrorKind};
 use crate::telemetry::{Metrics, NoSpace};
 use log::Log;
@@ -51,6 +52,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     reserve: u64,
+    copy_from: u64,
     long_log: u64,
     longest_log: u64,
 }
@@ -79,12 +81,14 @@ struct State {
 impl Space {
     /// The space of the store at `path`. In the simulation there is no reserve,
     /// and a planned fault is no full disk.
-    pub(super) fn new(path: &Path, mode: Mode, metrics: Metrics) -> Self {
+    pub(super) fn new(path: &Path, mode: Mode, faults: &Faults, metrics: Metrics) -> Self {
         let reserve = match mode {
             Mode::Threads => RESERVE_BYTES,
             Mode::Inline => 0,
         };
-        Self::with(path, Limits { reserve, long_log: LONG_LOG, longest_log: LONGEST_LOG }, metrics)
+        let copy_from = faults.limits().log_frames.map_or(COPY_FROM, |frames| frames * log::FRAME_BYTES);
+        let limits = Limits { reserve, copy_from, long_log: LONG_LOG, longest_log: LONGEST_LOG };
+        Self::with(path, limits, metrics)
     }
 
     fn with(path: &Path, limits: Limits, metrics: Metrics) -> Self {
@@ -167,7 +171,7 @@ impl Space {
     fn keep_log(&self, sql: &Connection) -> Result<Log, Error> {
         let log = Log::look(sql)?;
         let without_space = self.state().wrong != [false; 3];
-        let from = if without_space { COPY_FROM_WITHOUT_SPACE } else { COPY_FROM };
+        let from = if without_space { COPY_FROM_WITHOUT_SPACE } else { self.limits.copy_from };
         let nothing_to_do = log.bytes() < from || log.is_copied() && log.bytes() <= self.limits.long_log;
         if nothing_to_do || self.state().not_copied.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
             return Ok(log);

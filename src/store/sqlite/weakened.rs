@@ -3,10 +3,12 @@
 
 use rusqlite::Connection;
 
+use super::settle::promote;
 use super::writer::Turn;
 use crate::env::{Faults, Weakness};
 use crate::model::change::Fingerprint;
-use crate::model::delivery::DeliveryState;
+use crate::model::delivery::{DeliveryState, Lane};
+use crate::model::id::{AccountKey, DELIVERIES_PER_EVENT, NumberKey, WebhookKey};
 use crate::store::queue::{Batch, Item, Settlement};
 
 /// Commits are synced, or not.
@@ -49,4 +51,30 @@ pub(super) fn settlement(
         settlement.state = DeliveryState::Superseded;
     }
     Ok(settlement)
+}
+
+/// What else follows from an exhausted delivery: nothing, or that the event's
+/// other deliveries that wait for their turn count as delivered.
+pub(super) fn settled(faults: &Faults, turn: &mut Turn<'_>, settlement: &Settlement) -> rusqlite::Result<()> {
+    if settlement.state != DeliveryState::Exhausted || !faults.weakens(Weakness::ExhaustedForAll) {
+        return Ok(());
+    }
+    let first = settlement.delivery.0 / DELIVERIES_PER_EVENT * DELIVERIES_PER_EVENT;
+    let mut update = turn.sql.prepare_cached(
+        "UPDATE deliveries SET state = 1, due_at = NULL \
+         WHERE id BETWEEN ?1 AND ?2 AND state = 0 AND lease = 0 AND due_at IS NOT NULL \
+         RETURNING account, webhook, number",
+    )?;
+    let over: Vec<(AccountKey, Lane)> = update
+        .query_map((first, first + DELIVERIES_PER_EVENT - 1), |row| {
+            let lane = Lane { webhook: WebhookKey(row.get(1)?), number: NumberKey(row.get(2)?) };
+            Ok((AccountKey(row.get(0)?), lane))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    drop(update);
+    for (account, lane) in over {
+        turn.count_settled(DeliveryState::Delivered);
+        promote(turn, account, lane, settlement.now)?;
+    }
+    Ok(())
 }

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::overlay::Overlay;
 use super::space::Space;
 use super::{Mode, webhooks};
-use crate::env::{Fault, Faults, Point};
+use crate::env::{Fault, Faults, Point, Weakness};
 use crate::store::{Error, ErrorKind, Handover};
 use crate::telemetry::Metrics;
 pub(super) use handle::Handle;
@@ -139,6 +139,9 @@ impl State {
             }
         }
         let mut effects = turn.effects;
+        if spoiled.is_none() && self.faults.weakens(Weakness::AnswerBeforeCommit) {
+            answer_early(answers);
+        }
         let ended = match spoiled {
             Some(error) => Err(error),
             None => self
@@ -173,6 +176,14 @@ impl State {
         self.handover.hand_over(effects.ready);
         self.told.send_if_modified(|told| std::mem::replace(told, effects.journaled) != effects.journaled);
     }
+}
+
+/// Answers before the commit, and leaves time for that to be seen, for tests that
+/// must notice ([`Weakness::AnswerBeforeCommit`]).
+fn answer_early(answers: &mut Vec<Answer>) {
+    answers.drain(..).for_each(|answer| answer(Ok(())));
+    let (_never, waits) = std::sync::mpsc::channel::<()>();
+    let _ = waits.recv_timeout(Duration::from_millis(10));
 }
 
 /// Counts and commits, unless a test's fault comes between. A fault after the

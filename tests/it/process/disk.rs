@@ -2,52 +2,69 @@
 //! not be written, and a log that grows. Nothing unstored is acknowledged, what
 //! is stored is delivered, and what can end by itself does.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use super::ledger::Ledger;
-use super::nemesis::{
-    Answer, Ending, Loading, Poster, SmallDisk, long_body, many_changes, meddle, pending, run,
-};
+use super::nemesis::{Answer, Ending, Poster, SmallDisk, long_body, many_changes, meddle, pending, run};
 use super::running::{Caller, Listening, PATIENCE, Running, binary, long, within, write_config};
 use crate::sim::world::{notification, tempdir::TempDir, upgrade};
+use crate::torture::ledger::{Ledger, register};
+use crate::torture::receiver::Receiver;
 
-/// Attempts that may be under way to the one webhook when the process ends.
-const IN_FLIGHT: usize = 16;
+/// It takes a second or two to notice that the disk is full, or is not any more; a
+/// busy machine has some more.
+const SOON: Duration = Duration::from_secs(15);
 
 /// A change of no other's number, time and limit.
 fn change(n: u64) -> Vec<u8> {
     notification(1_748_736_000, &[upgrade(5_000 + n % 100, &format!("LATER_{n}"))])
 }
 
-/// All that was stored arrived, each once.
-fn each_came_once(receiver: &Listening, count: usize) {
-    let arrived = receiver.arrived();
-    let limits: BTreeSet<&String> = arrived.iter().map(|arrived| &arrived.limit).collect();
-    assert_eq!((arrived.len(), limits.len()), (count, count), "none lost and none doubled");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_16_an_fsync_that_fails_ends_the_process_with_code_5_and_nothing_acknowledged_is_lost() {
     let rounds = if long() { 30 } else { 2 };
     let directory = TempDir::new();
-    let (caller, receiver, ledger) = (Caller::new(), Listening::start().await, Ledger::default());
+    let (caller, receiver, ledger) = (Caller::new(), Receiver::start().await, Ledger::default());
     let mut running = Running::start(directory.path(), &[]);
-    caller.register(&running.base, Some(&receiver.url)).await;
+    register(&caller, &running.base, &receiver).await;
     for round in 0..rounds {
-        let loading = Loading::start(&ledger, &running.base);
+        let load = ledger.start_load(&running.base);
         ledger.grows_by(50).await;
         // Once, and for ever.
         let when = if round % 2 == 0 { format!("{}", 1 + round) } else { format!("{}+", 1 + round) };
         let inject = format!("inject=fsync,fdatasync:error=EIO:when={when}");
         let _meddling = meddle(&running, &["-e", "trace=fsync,fdatasync", "-e", &inject]);
         assert_eq!(running.ended().await, Some(5), "{}", running.log());
-        loading.end().await;
+        receiver.note_end().await;
+        load.stop().await;
         assert!(running.log().contains("the store can't go on"), "{}", running.log());
         running = Running::start(directory.path(), &[]);
     }
-    ledger.check(&caller, &running.base, &receiver, rounds * IN_FLIGHT).await;
+    ledger.check(&caller, &running.base, &receiver).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_16_of_a_server_that_answers_before_it_commits_the_ledger_finds_lost_events() {
+    let directory = TempDir::new();
+    let (caller, receiver, ledger) = (Caller::new(), Receiver::start().await, Ledger::default());
+    // The log is begun anew with each commit: the first sync is that of its head.
+    let weakened = [("BELLWETHER_FAILPOINT", "log_frames=1,answer_before_commit")];
+    let mut running = Running::start(directory.path(), &[]);
+    register(&caller, &running.base, &receiver).await;
+    running.kill();
+    let mut running = Running::start(directory.path(), &weakened);
+    for when in 1..=4 {
+        let load = ledger.start_load(&running.base);
+        ledger.grows_by(20).await;
+        let inject = format!("inject=fsync,fdatasync:error=EIO:when={when}");
+        let _meddling = meddle(&running, &["-e", "trace=fsync,fdatasync", "-e", &inject]);
+        assert_eq!(running.ended().await, Some(5), "{}", running.log());
+        receiver.note_end().await;
+        load.stop().await;
+        running = Running::start(directory.path(), &weakened);
+    }
+    let findings = ledger.findings(&caller, &running.base, &receiver).await;
+    assert!(findings.iter().any(|finding| finding.starts_with("LOST")), "{}", findings.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,6 +114,7 @@ async fn fault_17_on_a_full_disk_nothing_new_is_taken_what_is_stored_is_delivere
     receiver.answer_after(Duration::from_millis(100));
     assert!(poster.post(&running.base, many_changes(300)).await.unwrap().is_taken());
     disk.fill();
+    let filled = tokio::time::Instant::now();
     let mut taken = 300;
     let mut n = 0;
     let next = || {
@@ -105,11 +123,12 @@ async fn fault_17_on_a_full_disk_nothing_new_is_taken_what_is_stored_is_delivere
     };
     let refused = poster.until(&running.base, next, Answer::is_refusal).await;
     assert!(refused.text.contains("try again"), "{refused:?}");
+    assert!(filled.elapsed() < SOON, "refused after {:?}", filled.elapsed());
     taken += usize::try_from(n - 1).unwrap();
     let arrived_then = receiver.arrived().len();
     assert!(arrived_then < 300, "there is something left to deliver");
     caller.quiesce(&running.base).await;
-    each_came_once(&receiver, taken);
+    receiver.has_each_of(taken);
     assert_eq!(poster.metric(&running.base, "bellwether_store_no_space{reason=\"disk\"}").await, 1);
     assert!(running.log().contains("hint: free space"), "{}", running.log());
     let still = poster.post(&running.base, change(500)).await.unwrap();
@@ -117,9 +136,9 @@ async fn fault_17_on_a_full_disk_nothing_new_is_taken_what_is_stored_is_delivere
     disk.empty();
     let freed = tokio::time::Instant::now();
     poster.until(&running.base, || change(501), Answer::is_taken).await;
-    println!("took new notifications {:?} after there was space", freed.elapsed());
+    assert!(freed.elapsed() < SOON, "taken again after {:?}", freed.elapsed());
     caller.quiesce(&running.base).await;
-    each_came_once(&receiver, taken + 1);
+    receiver.has_each_of(taken + 1);
     assert_eq!(poster.metric(&running.base, "bellwether_store_no_space{reason=\"disk\"}").await, 0);
 }
 
@@ -143,7 +162,7 @@ async fn fault_17_and_83_it_stops_cleanly_on_a_full_disk_and_starts_on_one_to_de
     let running = disk.start(directory.path());
     caller.quiesce(&running.base).await;
     assert!(poster.post(&running.base, change(1)).await.unwrap().is_refusal());
-    each_came_once(&receiver, 200);
+    receiver.has_each_of(200);
     assert!(
         receiver.arrived().iter().all(|arrived| arrived.attempt == 1),
         "what was not sent is not counted"
@@ -163,17 +182,17 @@ async fn fault_17_and_83_it_stops_cleanly_on_a_full_disk_and_starts_on_one_to_de
     };
     poster.until(&running.base, next, Answer::is_refusal).await;
     caller.quiesce(&running.base).await;
-    each_came_once(&receiver, 200 + usize::try_from(n - 1).unwrap());
+    receiver.has_each_of(200 + usize::try_from(n - 1).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_18_a_write_without_space_wherever_it_falls_loses_and_doubles_nothing() {
     let sweep: Vec<u32> = if long() { (1..=100).collect() } else { vec![1, 2, 3, 5, 9] };
     let directory = TempDir::new();
-    let (caller, receiver, ledger) = (Caller::new(), Listening::start().await, Ledger::default());
+    let (caller, receiver, ledger) = (Caller::new(), Receiver::start().await, Ledger::default());
     let mut running = Running::start(directory.path(), &[]);
-    caller.register(&running.base, Some(&receiver.url)).await;
-    let loading = Loading::start(&ledger, &running.base);
+    register(&caller, &running.base, &receiver).await;
+    let load = ledger.start_load(&running.base);
     for n in sweep {
         let failures = running.log().matches("a group of writes failed").count();
         let inject = format!("inject=pwrite64:error=ENOSPC:when={n}");
@@ -187,8 +206,8 @@ async fn fault_18_a_write_without_space_wherever_it_falls_loses_and_doubles_noth
         ledger.grows_by(20).await;
         assert!(running.child.try_wait().unwrap().is_none(), "{}", running.log());
     }
-    loading.end().await;
-    ledger.check(&caller, &running.base, &receiver, 0).await;
+    load.stop().await;
+    ledger.check(&caller, &running.base, &receiver).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -210,12 +229,12 @@ async fn fault_19_a_limit_on_the_size_of_files_is_a_full_disk_and_no_deadly_sign
     assert!(pending(&caller, &running.base).await > 0, "there is something left to deliver");
     receiver.answer_after(Duration::ZERO);
     caller.quiesce(&running.base).await;
-    each_came_once(&receiver, 60);
+    receiver.has_each_of(60);
     assert!(poster.post(&running.base, change(1)).await.unwrap().is_refusal());
     run(&["prlimit", "--pid", &pid, "--fsize=unlimited"]);
     poster.until(&running.base, || change(1), Answer::is_taken).await;
     caller.quiesce(&running.base).await;
-    each_came_once(&receiver, 61);
+    receiver.has_each_of(61);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -247,7 +266,7 @@ async fn fault_21_a_log_held_by_another_programs_read_is_warned_of_bounded_and_s
     reader.execute_batch("COMMIT").unwrap();
     poster.until(&running.base, || change(1), Answer::is_taken).await;
     caller.quiesce(&running.base).await;
-    each_came_once(&receiver, 1);
+    receiver.has_each_of(1);
     assert!(log() < 32 << 20, "{}", log());
 }
 
@@ -307,7 +326,7 @@ async fn is_refused_while<T>(broken: impl FnOnce(&Running, &Path) -> T, mend: im
     mend(fault);
     poster.until(&running.base, || change(100), Answer::is_taken).await;
     caller.quiesce(&running.base).await;
-    each_came_once(&receiver, taken + 1);
+    receiver.has_each_of(taken + 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

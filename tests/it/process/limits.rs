@@ -4,12 +4,13 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::ledger::Ledger;
 use super::nemesis::{
-    Loading, Poster, descriptors, long_body, many_changes, meddle, memory_kib, pending, processor_time,
+    Poster, descriptors, long_body, many_changes, meddle, memory_kib, pending, processor_time,
 };
 use super::running::{Caller, Listening, PATIENCE, Running, long};
 use crate::sim::world::{notification, tempdir::TempDir, upgrade};
+use crate::torture::ledger::{Ledger, register};
+use crate::torture::receiver::Receiver;
 
 /// What memory may grow by, besides what is configured to be in flight.
 const SLACK_KIB: u64 = 64 << 10;
@@ -17,21 +18,21 @@ const SLACK_KIB: u64 = 64 << 10;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_20_on_a_slow_disk_notifications_wait_deliveries_go_on_and_memory_is_bounded() {
     let directory = TempDir::new();
-    let (caller, receiver, ledger) = (Caller::new(), Listening::start().await, Ledger::default());
+    let (caller, receiver, ledger) = (Caller::new(), Receiver::start().await, Ledger::default());
     let running = Running::start(directory.path(), &[]);
-    caller.register(&running.base, Some(&receiver.url)).await;
+    register(&caller, &running.base, &receiver).await;
     let idle = memory_kib(&running, "VmRSS");
     let inject = "inject=fsync,fdatasync:delay_exit=500000";
     let slow = meddle(&running, &["-e", "trace=fsync,fdatasync", "-e", inject]);
-    let loading = Loading::start(&ledger, &running.base);
+    let load = ledger.start_load(&running.base);
     let enough = if long() { 500 } else { 40 };
     ledger.grows_by(enough).await;
     receiver.has(enough / 2).await;
-    loading.end().await;
+    load.stop().await;
     drop(slow);
     let peak = memory_kib(&running, "VmHWM");
     assert!(peak <= idle + SLACK_KIB, "{peak} KiB, {idle} when idle");
-    ledger.check(&caller, &running.base, &receiver, 0).await;
+    ledger.check(&caller, &running.base, &receiver).await;
 }
 
 /// So many notifications at once, on connections that share them out; how many
@@ -70,8 +71,7 @@ async fn fault_20_more_writes_than_may_wait_are_refused_and_what_was_taken_arriv
     println!("{peak} KiB at most, {idle} when idle");
     assert!(peak <= idle + 2 * SLACK_KIB, "{peak} KiB, {idle} when idle");
     caller.quiesce(&running.base).await;
-    let arrived = receiver.arrived();
-    assert_eq!(arrived.len(), taken);
+    receiver.has_each_of(taken);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,7 +101,8 @@ async fn fault_80_without_descriptors_it_waits_without_spinning_delivers_and_rec
     assert!(poster.post(&running.base, many_changes(201)).await.unwrap().is_taken());
     receiver.has(201).await;
     let arrived = receiver.arrived();
-    assert!(arrived.len() == 201 && arrived.iter().all(|arrived| arrived.attempt == 1), "{}", arrived.len());
+    receiver.has_each_of(201);
+    assert!(arrived.iter().all(|arrived| arrived.attempt == 1));
     assert!(running.child.try_wait().unwrap().is_none() && !running.log().contains("panicked"));
 }
 

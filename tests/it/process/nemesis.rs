@@ -6,8 +6,6 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -21,7 +19,6 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::ledger::Ledger;
 use super::running::{Caller, PATIENCE, Running};
 use crate::sim::world::{APP_SECRET, notification, upgrade};
 
@@ -243,25 +240,6 @@ pub(crate) fn long_body(n: u64) -> Vec<u8> {
 pub(crate) fn many_changes(count: u64) -> Vec<u8> {
     let changes: Vec<Value> = (0..count).map(|n| upgrade(n, &format!("TIER_{n}"))).collect();
     notification(Clock::system().now().seconds(), &changes)
-}
-
-/// Starts the ledger's load; stops when told and says what that was.
-pub(crate) struct Loading {
-    stop: Arc<AtomicBool>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Loading {
-    pub(crate) fn start(ledger: &Ledger, base: &str) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (ledger, base, told) = (ledger.clone(), base.to_owned(), Arc::clone(&stop));
-        Self { stop, task: tokio::spawn(async move { ledger.load(&base, told).await }) }
-    }
-
-    pub(crate) async fn end(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.task.await.unwrap();
-    }
 }
 
 /// How many deliveries are pending, as the API shows.

@@ -1,6 +1,6 @@
 //! A running `bellwether serve`, and a receiver for it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -265,7 +265,6 @@ impl Caller {
 pub(crate) struct Arrived {
     pub(crate) id: String,
     pub(crate) attempt: u32,
-    pub(crate) sequence: i64,
     pub(crate) number: String,
     pub(crate) limit: String,
 }
@@ -302,6 +301,20 @@ impl Listening {
         *self.takes.lock().unwrap() = span;
     }
 
+    /// So many changes arrived as so many events, each once.
+    #[track_caller]
+    pub(crate) fn has_each_of(&self, count: usize) {
+        let arrived = self.arrived();
+        let changes: BTreeSet<(&str, &str)> =
+            arrived.iter().map(|arrived| (arrived.number.as_str(), arrived.limit.as_str())).collect();
+        let events: BTreeSet<&str> = arrived.iter().map(|arrived| arrived.id.as_str()).collect();
+        assert_eq!(
+            (arrived.len(), changes.len(), events.len()),
+            (count, count, count),
+            "none lost and none doubled"
+        );
+    }
+
     /// Waits until so many have arrived.
     pub(crate) async fn has(&self, count: usize) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -320,7 +333,6 @@ async fn take(State((log, takes)): State<Log>, headers: HeaderMap, body: Bytes) 
     let arrived = Arrived {
         id: header("webhook-id"),
         attempt: header("bellwether-attempt").parse().unwrap(),
-        sequence: header("bellwether-sequence").parse().unwrap(),
         number: event["eventDetails"]["displayPhoneNumber"].as_str().unwrap().to_owned(),
         limit: event["eventDetails"]["meta"]["currentLimit"].as_str().unwrap().to_owned(),
     };

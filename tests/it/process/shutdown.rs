@@ -1,40 +1,33 @@
 //! Fault 83: SIGTERM under load, twice, and with a receiver that hangs.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bellwether::env::Clock;
 
-use super::ledger::Ledger;
 use super::running::{Caller, Listening, Running, long};
 use crate::sim::world::{notification, tempdir::TempDir, upgrade};
+use crate::torture::ledger::{Ledger, register};
+use crate::torture::receiver::Receiver;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_83_restarted_again_and_again_under_load_it_doubles_and_loses_nothing() {
     let rounds = if long() { 20 } else { 4 };
     let directory = TempDir::new();
-    let (caller, receiver, ledger) = (Caller::new(), Listening::start().await, Ledger::default());
+    let (caller, receiver, ledger) = (Caller::new(), Receiver::start().await, Ledger::default());
     receiver.answer_after(Duration::from_millis(20));
     let mut running = Running::start(directory.path(), &[]);
-    caller.register(&running.base, Some(&receiver.url)).await;
+    register(&caller, &running.base, &receiver).await;
     for _ in 0..rounds {
-        let stop = Arc::new(AtomicBool::new(false));
-        let base = running.base.clone();
-        let loading = tokio::spawn({
-            let (ledger, stop) = (ledger.clone(), Arc::clone(&stop));
-            async move { ledger.load(&base, stop).await }
-        });
+        let load = ledger.start_load(&running.base);
         ledger.grows_by(100).await;
         running.terminate();
         assert_eq!(running.ended().await, Some(0), "{}", running.log());
-        stop.store(true, Ordering::Relaxed);
-        loading.await.unwrap();
+        load.stop().await;
         running = Running::start(directory.path(), &[]);
     }
-    ledger.check(&caller, &running.base, &receiver, 0).await;
+    ledger.check(&caller, &running.base, &receiver).await;
     assert!(
-        receiver.arrived().iter().all(|arrived| arrived.attempt == 1),
+        receiver.arrivals().iter().all(|arrival| arrival.attempt == 1),
         "no attempt is counted that was not made"
     );
 }

@@ -177,6 +177,40 @@ fn what_is_old_goes_however_long_the_process_runs() {
 }
 
 #[test]
+fn fault_78_a_retry_keeps_its_wait_over_starts_one_after_another_by_a_clock_that_went_back() {
+    simulate(|mut world| async move {
+        let shop = world.receiver("shop").await.answers([Answer::Status(500), Answer::Status(500)]);
+        world.notify(upgrade(1, "TIER_10K")).await;
+        world.advance(Duration::from_secs(3)).await;
+        world.env.clock.step(-HOUR_MS);
+        for _ in 0..3 {
+            world.crash_and_restart().await;
+            world.advance(Duration::from_millis(700)).await;
+        }
+        world.quiesce().await;
+        let arrivals = shop.arrivals();
+        let waited = arrivals[2].at - arrivals[1].ended;
+        assert!((10..17).contains(&waited.as_secs()), "{waited:?}");
+    });
+}
+
+#[test]
+fn a_repeat_is_known_to_the_last_hour_of_14_days_and_news_after_the_round_that_follows() {
+    simulate(|world| async move {
+        let shop = world.receiver("shop").await;
+        let body = notification(EPOCH_MS / 1000, &[upgrade(1, "TIER_10K")]);
+        for (hours, accepted) in [(0, 1), (14 * 24 - 1, 0), (1, 0), (2, 1)] {
+            world.advance(Duration::from_hours(hours)).await;
+            let (status, receipt) = world.post_signed(&body).await;
+            assert_eq!(status, StatusCode::OK);
+            assert_eq!(receipt["accepted"], accepted, "{hours} hours later: {receipt}");
+        }
+        world.quiesce().await;
+        assert_eq!(shop.arrivals().len(), 2);
+    });
+}
+
+#[test]
 fn fault_79_a_pause_is_counted_against_no_receiver_that_was_never_contacted() {
     let terms = Terms { per_webhook: 1, loaded: 16, max_in_flight: 1, ..Terms::default() };
     simulate_with(terms, |mut world| async move {

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use bellwether::env::{Faults, Weakness};
+use bellwether::model::attempt::OutcomeClass;
+use serde_json::json;
 
 use super::chaos::{self, Wants};
 use super::oracle::{Oracle, Verdict, limit_of};
 use super::receivers::{Answer, Receiver};
-use super::world::{EPOCH_MS, Terms, World, notification, simulate_with, upgrade};
+use super::world::{ACCOUNT, EPOCH_MS, Terms, WABA, World, notification, simulate_with, upgrade};
 
 /// Chaos finds by then what it can find at all.
 const SEEDS: u64 = 40;
@@ -62,6 +64,35 @@ fn chaos_finds_a_node_that_supersedes_what_nothing_newer_stands_for() {
     let weakness = Some(Weakness::SupersedeBlindly);
     let found = (1..=SEEDS).find_map(|seed| chaos::run(seed, weakness, Wants::Latest).err());
     assert!(broken(&Err(found.expect("no seed found it")), "SUPERSEDED"));
+}
+
+#[test]
+fn chaos_finds_a_node_that_takes_what_is_exhausted_at_one_webhook_for_delivered_at_the_others() {
+    let weakness = Some(Weakness::ExhaustedForAll);
+    assert!((1..=SEEDS).any(|seed| chaos::run(seed, weakness, Wants::All).is_err()), "no seed found it");
+}
+
+/// One webhook refuses every attempt; the other answers none in time but the
+/// last, and waits for that when the first one's are exhausted.
+fn two_webhooks_one_exhausted(weakness: Option<Weakness>) -> Verdict {
+    simulate_with(without(weakness), |world| async move {
+        let body = json!({"accountId": ACCOUNT, "subAccountId": "second"});
+        world.call("PUT", &format!("/v1/business-accounts/{WABA}"), body).await;
+        let shop = world.receiver("shop").await.always(Answer::Fails(OutcomeClass::Connect));
+        let second = world.receiver("second").await.answers(vec![Answer::Hangs; 4]);
+        let mut oracle = Oracle::default();
+        notify(&world, &mut oracle, 1, 1).await;
+        world.quiesce().await;
+        oracle.look(&world)?;
+        oracle.look_at_the_end(&world, &[shop.url, second.url]).await
+    })
+}
+
+#[test]
+fn what_is_exhausted_at_one_webhook_is_owed_to_the_other_unless_it_counts_for_all() {
+    assert_eq!(two_webhooks_one_exhausted(None), Ok(()));
+    let found = two_webhooks_one_exhausted(Some(Weakness::ExhaustedForAll));
+    assert!(broken(&found, "LOST"), "{found:?}");
 }
 
 /// The process ends while a request is on its way that never arrives.

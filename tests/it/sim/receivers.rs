@@ -1,5 +1,5 @@
 //! The world's receivers, as the node's transport: each answers by its script
-//! and logs what arrived.
+//! and logs every attempt, whether it arrived or not.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -29,11 +29,15 @@ pub(crate) enum Answer {
     Hangs,
 }
 
-/// One request that arrived.
+/// One request that arrived, or would have if it had not been refused.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrival {
-    /// Its place among all arrivals, from 0.
+    /// Its place among all attempts, from 0.
     pub(crate) nth: usize,
+    /// Whether it reached the receiver.
+    pub(crate) arrived: bool,
+    /// The wait that the receiver asked for.
+    pub(crate) asked: Duration,
     pub(crate) url: String,
     pub(crate) at: Instant,
     pub(crate) ended: Instant,
@@ -76,7 +80,7 @@ struct Script {
 pub(crate) struct Receivers {
     scripts: Arc<Mutex<BTreeMap<String, Script>>>,
     tokens: Arc<Mutex<Vec<Request>>>,
-    /// All that arrived anywhere, in order.
+    /// All attempts at anyone, in order.
     log: Arc<Mutex<Vec<Arc<Arrival>>>>,
     /// Decides for a URL that has no script.
     chance: Option<Arc<Chance>>,
@@ -107,13 +111,13 @@ impl Receivers {
         answer.or_else(chance).unwrap_or(Answer::Status(200))
     }
 
-    /// How much arrived anywhere.
+    /// How many attempts there were at anyone.
     pub(crate) fn count(&self) -> usize {
         self.log.lock().unwrap().len()
     }
 
-    /// What arrived anywhere, but for the first `known`.
-    pub(crate) fn arrivals_after(&self, known: usize) -> Vec<Arc<Arrival>> {
+    /// All attempts, but for the first `known`.
+    pub(crate) fn attempts_after(&self, known: usize) -> Vec<Arc<Arrival>> {
         self.log.lock().unwrap()[known..].to_vec()
     }
 }
@@ -157,10 +161,7 @@ impl Transport for Receivers {
                 }
             };
             let arrived = !matches!(outcome.class, OutcomeClass::Connect | OutcomeClass::Dns);
-            let confirmed = outcome.class == OutcomeClass::Success;
-            if arrived {
-                self.log(&request, at, at + took, confirmed);
-            }
+            self.log(&request, (at, at + took), &outcome, arrived);
             tokio::time::sleep(took).await;
             outcome
         })
@@ -189,13 +190,17 @@ impl Receivers {
         self.tokens.lock().unwrap().clone()
     }
 
-    fn log(&self, request: &Request, at: Instant, ended: Instant, confirmed: bool) {
+    fn log(&self, request: &Request, (at, ended): (Instant, Instant), outcome: &Outcome, arrived: bool) {
         let text = |value: &axum::http::HeaderValue| value.to_str().unwrap().to_owned();
         let headers: BTreeMap<_, _> =
             request.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         let mut all = self.log.lock().unwrap();
         let arrival = Arc::new(Arrival {
             nth: all.len(),
+            arrived,
+            asked: Duration::from_secs(
+                outcome.retry_after.as_ref().and_then(|text| text.parse().ok()).unwrap_or_default(),
+            ),
             url: request.url.clone(),
             at,
             ended,
@@ -206,10 +211,12 @@ impl Receivers {
             // What only a laxer reader takes is there as bytes.
             event: serde_json::from_slice(&request.body).unwrap_or_default(),
             body: request.body.to_vec(),
-            confirmed,
+            confirmed: outcome.class == OutcomeClass::Success,
         });
         all.push(Arc::clone(&arrival));
-        self.scripts().entry(request.url.clone()).or_default().arrivals.push(arrival);
+        if arrived {
+            self.scripts().entry(request.url.clone()).or_default().arrivals.push(arrival);
+        }
     }
 }
 

@@ -396,6 +396,8 @@ fn a_receiver_that_takes_what_is_stale_does_not_end_up_with_the_truth() {
         let now = tokio::time::Instant::now();
         Arrival {
             nth: 0,
+            arrived: true,
+            asked: Duration::ZERO,
             url: String::new(),
             at: now,
             ended: now,

@@ -28,9 +28,11 @@ use bellwether::transport::{Answer, Inquirer, Inquiry, Transport, Unanswered};
 use http_body_util::BodyExt;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::receivers::{Receiver, Receivers};
+use crate::support::forks;
 
 pub(crate) const ACCOUNT: &str = "0f88f5c4-fae7-4dcf-8ff2-b2990133edea";
 pub(crate) const WABA: &str = "102290129340398";
@@ -159,8 +161,10 @@ pub(crate) struct World {
     pub(crate) crashes: usize,
     /// How often it stood still.
     pub(crate) pauses: usize,
-    /// How much had arrived when a node started or stood still.
-    interruptions: Vec<usize>,
+    /// When a node started or stood still, and how many attempts there were by then.
+    interruptions: Vec<(usize, Instant)>,
+    /// When a node started by a clock that had leapt ahead.
+    leaps: Vec<Instant>,
     /// Which node is the one alive; the others' writers can't commit any more.
     alive: Arc<AtomicUsize>,
 }
@@ -183,6 +187,7 @@ impl World {
             crashes: 0,
             pauses: 0,
             interruptions: Vec::new(),
+            leaps: Vec::new(),
             alive: Arc::default(),
         }
     }
@@ -194,21 +199,25 @@ impl World {
     /// Starts a node on the world's store.
     pub(crate) async fn start(&mut self) {
         self.store = None;
-        self.interruptions.push(self.terms.receivers.count());
+        self.interruptions.push((self.terms.receivers.count(), Instant::now()));
         self.env.clock.rest(false);
+        let reckoned = self.env.clock.now();
         self.env.clock.set();
+        if self.env.clock.now() > reckoned {
+            self.leaps.push(Instant::now());
+        }
         let faults = self.faults_of_a_life();
         let handover = Arc::new(Handover::new(self.terms.loaded, 2 * self.terms.per_webhook));
         self.handover = Some(Arc::clone(&handover));
         let options =
             Options { path: self.path(), lease_ms: 70_000, queue: self.terms.queue, mode: self.terms.mode };
         let metrics = Metrics::new();
+        let mut copied = 0;
         let opened = loop {
             let now = self.env.clock.now();
             match Sqlite::open(&options, Arc::clone(&handover), faults.clone(), metrics.clone(), now) {
-                // The last node's writer ends when it notices.
-                Err(error) if error.to_string().contains("in use") => {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+                Err(error) if forks::is_in_use(&error) => {
+                    self.wait_for_the_lock(&mut copied).await;
                 }
                 opened => break opened,
             }
@@ -226,6 +235,23 @@ impl World {
         };
         self.store = Some(store);
         self.node = Some(Node::start(&self.settings(), &parts));
+    }
+
+    /// The last node's writer ends when it notices: that is a matter of the world's
+    /// time. But a process that another test starts has copies of all that is open
+    /// here, until it runs its program, the lock among them: then the world's time
+    /// stands still, or the same seed would not give the same run.
+    async fn wait_for_the_lock(&self, copied: &mut u32) {
+        let lock = self.directory.path().join("store.db.lock");
+        let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let ours = descriptors.filter_map(|entry| std::fs::read_link(entry.path()).ok()).any(|it| it == lock);
+        if ours {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        } else {
+            *copied += 1;
+            assert!(*copied < 10_000, "somebody keeps the lock");
+            forks::let_others_run();
+        }
     }
 
     /// What breaks for the node that starts now: once it has crashed, everything.
@@ -361,13 +387,24 @@ impl World {
     /// that was to happen meanwhile happens at once.
     pub(crate) async fn pause(&mut self, span: Duration) {
         self.pauses += 1;
-        self.interruptions.push(self.terms.receivers.count());
+        self.interruptions.push((self.terms.receivers.count(), Instant::now()));
         tokio::time::advance(span).await;
     }
 
-    /// Whether a node started or stood still after one arrival and before another.
+    /// Whether a node started or stood still after one attempt and before another.
     pub(crate) fn interrupted(&self, one: usize, other: usize) -> bool {
-        self.interruptions.iter().any(|arrived| (one + 1..=other).contains(arrived))
+        self.interruptions.iter().any(|(attempts, _)| (one + 1..=other).contains(attempts))
+    }
+
+    /// Whether a node started or stood still after an attempt began, until then.
+    pub(crate) fn interrupted_until(&self, nth: usize, until: Instant) -> bool {
+        self.interruptions.iter().any(|(attempts, at)| *attempts > nth && *at <= until)
+    }
+
+    /// Whether a node started then by a clock that had leapt ahead: what is due by
+    /// the clock is due too early.
+    pub(crate) fn leapt_between(&self, from: Instant, until: Instant) -> bool {
+        self.leaps.iter().any(|at| (from..=until).contains(at))
     }
 
     /// Waits until nothing is pending; at most an hour of the world's time.
@@ -378,7 +415,7 @@ impl World {
     /// Whether nothing is pending any more before so much of the world's time
     /// has passed.
     pub(crate) async fn quiesces_within(&self, span: Duration) -> bool {
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         loop {
             if self.deliveries("status=pending&limit=1").await.is_empty() {
                 return true;

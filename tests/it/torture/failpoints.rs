@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 use bellwether::config::FAILPOINT_EXIT_CODE;
 use serde_json::Value;
 
-use super::ledger::{IN_FLIGHT, Ledger, register, stored};
+use super::ledger::{Ledger, register, stored};
 use super::oracle::Arrival;
 use super::receiver::Receiver;
 use crate::process::running::{Caller, Running, binary, long, write_config};
@@ -60,7 +60,7 @@ async fn backlog(directory: &Path, count: u64, caller: &Caller, receiver: &Recei
 
 /// Runs a server until it ends at its failpoint, maybe before it said that it
 /// serves: true. Or until nothing is left to deliver.
-async fn ends(caller: &Caller, directory: &Path, variables: &[(&str, &str)]) -> bool {
+async fn ends(caller: &Caller, receiver: &Receiver, directory: &Path, variables: &[(&str, &str)]) -> bool {
     let mut command = binary();
     command.arg("serve").arg("--config").arg(write_config(directory)).envs(variables.iter().copied());
     let code = match Running::spawn(&mut command) {
@@ -75,6 +75,7 @@ async fn ends(caller: &Caller, directory: &Path, variables: &[(&str, &str)]) -> 
         }
     };
     assert_eq!(code, Some(FAILPOINT_EXIT_CODE));
+    receiver.note_end().await;
     true
 }
 
@@ -86,10 +87,10 @@ async fn fault_5_killed_after_the_receivers_2xx_the_event_comes_again_with_the_s
         let (caller, receiver) = (Caller::new(), Receiver::start().await);
         let ledger = backlog(directory.path(), 30, &caller, &receiver).await;
         let failpoint = format!("after_answer=exit:{nth}");
-        assert!(ends(&caller, directory.path(), &[(FAILPOINT, &failpoint)]).await, "{failpoint}");
+        assert!(ends(&caller, &receiver, directory.path(), &[(FAILPOINT, &failpoint)]).await, "{failpoint}");
         let before = receiver.arrivals();
         let running = Running::start(directory.path(), &[]);
-        ledger.check(&caller, &running.base, &receiver, IN_FLIGHT).await;
+        ledger.check(&caller, &running.base, &receiver).await;
         let again = before.iter().map(|arrival| receiver.attempts_of(arrival.key.unwrap()));
         let again: Vec<Vec<Arrival>> = again.filter(|attempts| attempts.len() > 1).collect();
         assert!(!again.is_empty(), "what was answered and not recorded comes again");
@@ -130,9 +131,9 @@ async fn ended_while_failing(failpoint: String) -> Story {
     let (caller, receiver) = (Caller::new(), Receiver::start().await);
     let ledger = backlog(directory.path(), 1, &caller, &receiver).await;
     receiver.answer(|arrival| (if arrival.attempt <= 3 { 500 } else { 200 }, Duration::ZERO));
-    let met = ends(&caller, directory.path(), &[schedule, (FAILPOINT, &failpoint)]).await;
+    let met = ends(&caller, &receiver, directory.path(), &[schedule, (FAILPOINT, &failpoint)]).await;
     let running = Running::start(directory.path(), &[schedule]);
-    ledger.check(&caller, &running.base, &receiver, IN_FLIGHT).await;
+    ledger.check(&caller, &running.base, &receiver).await;
     let history = history(&caller, &running.base).await;
     Story { failpoint, met, history, arrivals: receiver.arrivals() }
 }

@@ -159,16 +159,19 @@ impl Ledger {
     /// Waits until so many more changes were acknowledged.
     pub(crate) async fn grows_by(&self, count: usize) {
         let enough = self.acknowledged().len() + count;
-        let deadline = Instant::now() + PATIENCE;
+        let mut last = (0, Instant::now());
         while self.acknowledged().len() < enough {
-            assert!(Instant::now() < deadline, "nothing is acknowledged any more");
+            if self.acknowledged().len() > last.0 {
+                last = (self.acknowledged().len(), Instant::now());
+            }
+            assert!(last.1.elapsed() < PATIENCE, "nothing is acknowledged any more");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
     /// Has the oracle judge, and finds nothing.
-    pub(crate) async fn check(&self, caller: &Caller, base: &str, receiver: &Receiver, doubles: usize) {
-        let findings = self.findings(caller, base, receiver, doubles).await;
+    pub(crate) async fn check(&self, caller: &Caller, base: &str, receiver: &Receiver) {
+        let findings = self.findings(caller, base, receiver).await;
         assert!(findings.is_empty(), "{}", findings.join("\n"));
         let stored = stored(caller, base).await;
         assert!(stored.keys().eq(self.sent.lock().unwrap().keys()), "every change that was sent is stored");
@@ -176,13 +179,7 @@ impl Ledger {
 
     /// Repeats what was not acknowledged, waits until all is quiet, and has the
     /// oracle judge.
-    pub(crate) async fn findings(
-        &self,
-        caller: &Caller,
-        base: &str,
-        receiver: &Receiver,
-        doubles: usize,
-    ) -> Vec<String> {
+    pub(crate) async fn findings(&self, caller: &Caller, base: &str, receiver: &Receiver) -> Vec<String> {
         self.repeat_unacknowledged(caller, base).await;
         let healed = Instant::now();
         let sent = self.sent.lock().unwrap().clone();
@@ -197,7 +194,7 @@ impl Ledger {
             shown: shown.collect(),
             replayed: self.replayed.lock().unwrap().clone(),
             arrivals: receiver.arrivals(),
-            doubles_allowed: doubles,
+            ends: receiver.ends(),
             backlog,
             drained,
             sent,

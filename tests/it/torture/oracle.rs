@@ -44,6 +44,17 @@ pub(crate) struct Arrival {
     pub(crate) genuine: bool,
 }
 
+/// A process ended, and nobody knows what it had recorded last.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    pub(crate) at: Instant,
+    /// The events that may come again: those that were not answered yet, or not
+    /// long ago.
+    pub(crate) open: BTreeSet<String>,
+    /// At most so many of them do.
+    pub(crate) most: usize,
+}
+
 /// Everything that is known outside.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
@@ -54,9 +65,8 @@ pub(crate) struct Known {
     pub(crate) shown: BTreeSet<u64>,
     /// Changes that were replayed: these come out of order.
     pub(crate) replayed: BTreeSet<u64>,
-    /// How many arrivals of what had been confirmed are allowed: what may have
-    /// been under way at all faults together.
-    pub(crate) doubles_allowed: usize,
+    /// The ends of a process, in their order: these alone double anything.
+    pub(crate) ends: Vec<End>,
     /// What was still to be delivered when all was healed, and how long it took.
     pub(crate) backlog: usize,
     pub(crate) drained: Duration,
@@ -90,17 +100,17 @@ pub(crate) fn judge(known: &Known) -> Vec<String> {
             Some(Some(_)) => {}
         }
     }
-    let doubled = doubled(&known.arrivals);
-    if doubled.len() > known.doubles_allowed {
-        findings.push(format!(
-            "DUP: {} where {} are allowed: {doubled:?}",
-            doubled.len(),
-            known.doubles_allowed
-        ));
+    let (doubled, allowed) = (doubled(&known.arrivals), known.ends.iter().map(|end| end.most).sum());
+    if doubled.len() > allowed {
+        findings.push(format!("DUP: {} where {allowed} are allowed: {doubled:?}", doubled.len()));
     }
+    let unexplained = doubled.iter().filter(|double| !known.ends.iter().any(|end| double.is_due_to(end)));
+    findings.extend(unexplained.map(|double| format!("DUP: {double:?} was under way at no end")));
     findings.extend(split(&known.arrivals));
     let replayed = |arrival: &Arrival| arrival.key.is_some_and(|key| known.replayed.contains(&key));
-    findings.extend(disordered(known.arrivals.iter().filter(|arrival| !replayed(arrival))));
+    // What was given up, or comes again out of its turn, leaves a gap.
+    let whole = known.shown.is_empty() && known.replayed.is_empty();
+    findings.extend(disordered(known.arrivals.iter().filter(|arrival| !replayed(arrival)), whole));
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     let allowed = SCHEDULE + Duration::from_secs_f64(2.0 * known.backlog as f64 / RATED);
     if known.drained > allowed {
@@ -109,16 +119,34 @@ pub(crate) fn judge(known: &Known) -> Vec<String> {
     findings
 }
 
-/// Arrivals of what had been confirmed before.
-fn doubled(arrivals: &[Arrival]) -> Vec<&str> {
-    let mut confirmed: BTreeMap<&str, Instant> = BTreeMap::new();
+/// An event that arrived although an arrival had been confirmed before.
+#[derive(Debug)]
+struct Double<'a> {
+    id: &'a str,
+    /// When that arrival came, and this one.
+    from: Instant,
+    until: Instant,
+}
+
+impl Double<'_> {
+    /// Whether the process ended in between, and had the event under way.
+    fn is_due_to(&self, end: &End) -> bool {
+        self.from <= end.at + STRAGGLING && end.at <= self.until && end.open.contains(self.id)
+    }
+}
+
+/// What a process sent before its end is read for so long afterwards.
+pub(crate) const STRAGGLING: Duration = Duration::from_millis(30);
+
+fn doubled(arrivals: &[Arrival]) -> Vec<Double<'_>> {
+    let mut confirmed: BTreeMap<&str, (Instant, Instant)> = BTreeMap::new();
     let mut doubled = Vec::new();
-    for arrival in arrivals {
-        if confirmed.get(arrival.id.as_str()).is_some_and(|at| *at < arrival.at) {
-            doubled.push(arrival.id.as_str());
+    for Arrival { id, at, confirmed: answered, .. } in arrivals {
+        if let Some((from, _)) = confirmed.get(id.as_str()).filter(|(_, answered)| answered < at) {
+            doubled.push(Double { id, from: *from, until: *at });
         }
-        if let Some(at) = arrival.confirmed {
-            confirmed.entry(&arrival.id).or_insert(at);
+        if let Some(answered) = answered {
+            confirmed.insert(id, (*at, *answered));
         }
     }
     doubled
@@ -136,14 +164,19 @@ fn split(arrivals: &[Arrival]) -> Vec<String> {
     many.map(|(key, ids)| format!("SPLIT: change {key} is the events {ids:?}")).collect()
 }
 
-/// Per number: a later event, or a later attempt of the same one.
-fn disordered<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Vec<String> {
+/// Per number: a later event, the next one if all are there, or a later attempt of
+/// the same one.
+fn disordered<'a>(arrivals: impl Iterator<Item = &'a Arrival>, whole: bool) -> Vec<String> {
     let mut last: BTreeMap<&str, (i64, u32)> = BTreeMap::new();
     let mut findings = Vec::new();
     for Arrival { number, sequence, attempt, .. } in arrivals {
         let now = (*sequence, *attempt);
-        if let Some(before) = last.insert(number, now).filter(|before| *before >= now) {
+        let before = last.insert(number, now).unwrap_or_default();
+        if before >= now {
             findings.push(format!("ORDER: of {number}, {now:?} came after {before:?}"));
+        }
+        if whole && now.0 > before.0 + 1 {
+            findings.push(format!("GAP: of {number}, {now:?} came after {before:?}"));
         }
     }
     findings
@@ -201,7 +234,7 @@ mod tests {
     #[test]
     fn the_judge_notices_a_lost_event() {
         let lose = |known: &mut Known| drop(known.arrivals.remove(1));
-        assert_eq!(found(lose), ["LOST"]);
+        assert_eq!(found(lose), ["LOST", "GAP"]);
         let refused = |known: &mut Known| known.arrivals[1].confirmed = None;
         assert_eq!(found(refused), ["LOST"], "an arrival that was not confirmed is no delivery");
         let visible = |known: &mut Known| {
@@ -213,17 +246,33 @@ mod tests {
             lose(known);
             known.sent.get_mut(&2).unwrap().acknowledged = false;
         };
-        assert_eq!(found(unanswered), [""; 0], "what was never acknowledged may be gone");
+        assert_eq!(found(unanswered), ["GAP"], "what was numbered was stored");
+        let gone = |known: &mut Known| {
+            unanswered(known);
+            known.arrivals[1].sequence = 2;
+        };
+        assert_eq!(found(gone), [""; 0], "what was never acknowledged may be gone");
     }
 
     #[test]
     fn the_judge_notices_a_doubled_event() {
-        assert_eq!(found(again), ["DUP"]);
-        let allowed = |known: &mut Known| {
-            again(known);
-            known.doubles_allowed = 1;
+        assert_eq!(found(again), ["DUP", "DUP"], "too many, and at no end");
+        let ended = |open: &str, most: usize| {
+            let open = BTreeSet::from([open.to_owned()]);
+            move |known: &mut Known| {
+                again(known);
+                let at = known.arrivals[1].at + Duration::from_micros(200);
+                known.ends.push(End { at, open, most });
+            }
         };
-        assert_eq!(found(allowed), [""; 0]);
+        assert_eq!(found(ended("event-2", 1)), [""; 0]);
+        assert_eq!(found(ended("event-2", 0)), ["DUP"], "more than may be");
+        assert_eq!(found(ended("event-1", 1)), ["DUP"], "not this one");
+        let before = |known: &mut Known| {
+            ended("event-2", 1)(known);
+            known.ends[0].at -= Duration::from_secs(1);
+        };
+        assert_eq!(found(before), ["DUP"], "what arrived after that end was no matter of it");
         let retried = |known: &mut Known| {
             again(known);
             known.arrivals[1].confirmed = None;
@@ -246,7 +295,7 @@ mod tests {
 
     #[test]
     fn the_judge_notices_disorder_and_a_backlog_that_stays() {
-        assert_eq!(found(|known| known.arrivals.swap(1, 2)), ["ORDER"]);
+        assert_eq!(found(|known| known.arrivals.swap(1, 2)), ["GAP", "ORDER"]);
         assert_eq!(found(|known| known.drained = Duration::from_secs(132)), ["DRAIN"]);
         let much = |known: &mut Known| {
             known.drained = Duration::from_secs(132);

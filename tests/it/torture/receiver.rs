@@ -1,5 +1,6 @@
 //! A receiver on loopback that verifies, logs and answers as it is told.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,12 +16,17 @@ use standardwebhooks::Webhook;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::ledger;
-use super::oracle::Arrival;
-use crate::process::running::PATIENCE;
+use super::ledger::{self, IN_FLIGHT};
+use super::oracle::{Arrival, End, STRAGGLING};
+use crate::process::running::{PATIENCE, Running};
 
 /// How an arrival is answered: the status, and how long that takes.
 type Mood = dyn Fn(&Arrival) -> (u16, Duration) + Send + Sync;
+
+/// An outcome is recorded within so long after its answer; on a busy machine a few
+/// are not, and none takes longer than the second.
+const USUALLY_RECORDED: Duration = Duration::from_millis(150);
+const SURELY_RECORDED: Duration = Duration::from_secs(2);
 
 /// The receiver.
 #[derive(Clone)]
@@ -33,6 +39,7 @@ pub(crate) struct Receiver {
 struct Inner {
     log: Mutex<Vec<Arrival>>,
     mood: Mutex<Arc<Mood>>,
+    ends: Mutex<Vec<End>>,
     /// The webhook's, once it is known.
     secret: Mutex<Option<Webhook>>,
 }
@@ -44,7 +51,12 @@ impl Receiver {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let (stop, stopped) = watch::channel(false);
         let mood: Arc<Mood> = Arc::new(|_| (200, Duration::ZERO));
-        let inner = Inner { log: Mutex::default(), mood: Mutex::new(mood), secret: Mutex::default() };
+        let inner = Inner {
+            log: Mutex::default(),
+            mood: Mutex::new(mood),
+            ends: Mutex::default(),
+            secret: Mutex::default(),
+        };
         let this = Self { url, inner: Arc::new(inner), _stop: Arc::new(stop) };
         let router = Router::new().route("/hook", post(take)).with_state(Arc::clone(&this.inner));
         let limits =
@@ -60,6 +72,40 @@ impl Receiver {
 
     pub(crate) fn answer(&self, mood: impl Fn(&Arrival) -> (u16, Duration) + Send + Sync + 'static) {
         *self.inner.mood.lock().unwrap() = Arc::new(mood);
+    }
+
+    /// Answers 200 after so long.
+    pub(crate) fn answer_after(&self, span: Duration) {
+        self.answer(move |_| (200, span));
+    }
+
+    /// kill -9, and what was open then.
+    pub(crate) async fn kills(&self, running: &mut Running) {
+        running.kill();
+        self.note_end().await;
+    }
+
+    /// A process that sends here has just ended: what was open at that moment may
+    /// come again.
+    pub(crate) async fn note_end(&self) {
+        let at = Instant::now();
+        tokio::time::sleep(STRAGGLING).await;
+        let mut ends = self.inner.ends.lock().unwrap();
+        let began = ends.last().map(|end| end.at);
+        let arrivals = self.arrivals().into_iter().filter(|arrival| began.is_none_or(|at| arrival.at >= at));
+        let arrivals: Vec<Arrival> = arrivals.collect();
+        // An answer is no record: it has to be read, and its commit to end.
+        let open_since = |span: Duration| {
+            let open =
+                arrivals.iter().filter(move |arrival| arrival.confirmed.is_none_or(|told| told + span >= at));
+            open.map(|arrival| arrival.id.clone()).collect::<BTreeSet<String>>()
+        };
+        let most = open_since(USUALLY_RECORDED).len().min(IN_FLIGHT);
+        ends.push(End { at, open: open_since(SURELY_RECORDED), most });
+    }
+
+    pub(crate) fn ends(&self) -> Vec<End> {
+        self.inner.ends.lock().unwrap().clone()
     }
 
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {

@@ -69,7 +69,7 @@ async fn fault_13_a_log_emptied_again_and_again_beside_the_writer_and_readers_lo
     }
     println!("{} acknowledged, the log was emptied {emptied} times", ledger.acknowledged().len());
     assert!(emptied > 20, "only {emptied} times");
-    ledger.check(&caller, &running.base, &receiver, 0).await;
+    ledger.check(&caller, &running.base, &receiver).await;
     running.kill();
     let checked = binary().arg("check").arg("--config").arg(write_config(directory.path())).output().unwrap();
     assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stderr));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ledger::{IN_FLIGHT, Ledger, register};
+use super::ledger::{Ledger, register};
 use super::receiver::Receiver;
 use super::traced::{SYNCS, Told, read, serve_traced};
 use crate::process::running::{Caller, PATIENCE, Running, binary, long, write_config};
@@ -24,21 +24,24 @@ fn is_sound(directory: &Path) {
     assert_eq!(checked.status.code(), Some(0), "{said}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_2_killed_at_any_sync_it_loses_nothing_and_the_file_is_sound() {
-    // The first of a thread are those of opening the store; the writer has its own.
-    let syncs = if long() { (1..=200).collect() } else { vec![1, 2, 3, 4, 5, 6, 9, 14, 33] };
+/// Kills a server with `variables` at each of these syncs of a thread, under load;
+/// what the oracle finds at the end, of a server as it should be.
+async fn killed_at(syncs: &[u32], variables: &[(&str, &str)]) -> Vec<String> {
     let directory = TempDir::new();
     let (caller, receiver, ledger) = (Caller::new(), Receiver::start().await, Ledger::default());
     let mut running = Running::start(directory.path(), &[]);
     register(&caller, &running.base, &receiver).await;
     running.kill();
-    for nth in &syncs {
+    for nth in syncs {
         // Without its filter (--seccomp-bpf), under which strace does not count.
         let inject = format!("inject={SYNCS}:signal=KILL:when={nth}");
         let options = ["-o", "/dev/null", "-e", &format!("trace={SYNCS}"), "-e", &inject];
-        let status = match Running::spawn(&mut serve_traced(directory.path(), &options)) {
-            Err((status, _)) => status,
+        let mut command = serve_traced(directory.path(), &options);
+        let status = match Running::spawn(command.envs(variables.iter().copied())) {
+            Err((status, _)) => {
+                receiver.note_end().await;
+                status
+            }
             Ok(mut running) => {
                 let load = ledger.start_load(&running.base);
                 let deadline = Instant::now() + PATIENCE;
@@ -49,6 +52,7 @@ async fn fault_2_killed_at_any_sync_it_loses_nothing_and_the_file_is_sound() {
                     assert!(Instant::now() < deadline, "sync {nth} does not come");
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 };
+                receiver.note_end().await;
                 load.stop().await;
                 status
             }
@@ -58,7 +62,39 @@ async fn fault_2_killed_at_any_sync_it_loses_nothing_and_the_file_is_sound() {
     }
     let running = Running::start(directory.path(), &[]);
     assert!(ledger.acknowledged().len() > syncs.len());
-    ledger.check(&caller, &running.base, &receiver, syncs.len() * IN_FLIGHT).await;
+    ledger.findings(&caller, &running.base, &receiver).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_2_killed_at_any_sync_it_loses_nothing_and_the_file_is_sound() {
+    // The first of a thread are those of opening the store; the writer has its own.
+    let syncs = if long() { (1..=200).collect() } else { vec![1, 2, 3, 4, 5, 6, 9, 14, 33] };
+    let findings = killed_at(&syncs, &[]).await;
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+/// A server that copies its log back after every commit: each then begins the log
+/// anew and syncs its head before it writes, and the copy syncs the log and the
+/// store's file.
+const COPIES_BACK: &str = "log_frames=1";
+
+/// One after another, so that there are some of each kind; not the first ones,
+/// which come before anything is acknowledged.
+fn of_each_kind() -> Vec<u32> {
+    if long() { (1..=100).collect() } else { (31..=38).collect() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_2_killed_at_any_sync_of_copying_the_log_back_it_loses_nothing_and_the_file_is_sound() {
+    let findings = killed_at(&of_each_kind(), &[("BELLWETHER_FAILPOINT", COPIES_BACK)]).await;
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_2_of_a_server_that_answers_before_it_commits_the_oracle_finds_lost_events() {
+    let weakened = format!("{COPIES_BACK},answer_before_commit");
+    let findings = killed_at(&of_each_kind(), &[("BELLWETHER_FAILPOINT", &weakened)]).await;
+    assert!(findings.iter().any(|finding| finding.starts_with("LOST")), "{}", findings.join("\n"));
 }
 
 /// Lets a traced server acknowledge `count` changes; what was acknowledged, and

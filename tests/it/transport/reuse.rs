@@ -1,8 +1,9 @@
 //! The trap of connections that are kept: the receiver closes an idle one at
 //! the very moment it is used again (fault 61).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
@@ -15,8 +16,11 @@ async fn fault_61_whenever_a_receiver_closes_a_request_arrives_at_most_once_and_
     // the next request comes.
     let round = Arc::new(AtomicU64::new(0));
     let rounds = Arc::clone(&round);
+    // Connections on which something came after they had been closed.
+    let late = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&late);
     let server = Hostile::plays(move |mut stream, log| {
-        let round = Arc::clone(&rounds);
+        let (round, late) = (Arc::clone(&rounds), Arc::clone(&counted));
         async move {
             while serve(&mut stream, &log, &ok("a")).await {
                 for _ in 0..round.fetch_add(1, Ordering::SeqCst) % 60 {
@@ -26,6 +30,10 @@ async fn fault_61_whenever_a_receiver_closes_a_request_arrives_at_most_once_and_
                     break;
                 }
             }
+            // It says that it is done, and looks at what was on its way.
+            let (_, mut rest) = (stream.shutdown().await, Vec::new());
+            let _ = timeout(AMPLE, stream.read_to_end(&mut rest)).await;
+            late.fetch_add(usize::from(!rest.is_empty()), Ordering::SeqCst);
         }
     })
     .await;
@@ -49,5 +57,13 @@ async fn fault_61_whenever_a_receiver_closes_a_request_arrives_at_most_once_and_
         }
     }
     assert_eq!(server.requests().len() + burned, 600);
+    // Where no byte was written no attempt is burned.
+    let deadline = tokio::time::Instant::now() + AMPLE;
+    while late.load(Ordering::SeqCst) < burned && tokio::time::Instant::now() < deadline {
+        yield_now().await;
+    }
+    let late = late.load(Ordering::SeqCst);
+    println!("{burned} burned, {late} written too late");
+    assert!(burned <= late, "{burned} burned, but only {late} were written too late");
     assert!(server.connections() > 10, "it did close: {}", server.connections());
 }

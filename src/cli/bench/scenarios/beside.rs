@@ -50,7 +50,8 @@ pub(in crate::cli::bench) async fn backlog(plan: &Plan, name: &'static str) -> R
     };
     let accounts = WAITING + healthy.accounts;
     let layout = Layout { accounts, hosts: accounts, events, prefill: Some(prefill) };
-    let stage = Stage::set(plan, name, layout).await?;
+    let mut stage = Stage::set(plan, name, layout).await?;
+    stage.owed = waiting;
     let flow = Flow { audience: healthy, events: 0..events, each: 1, pace: Pace::Open(BESIDE) };
     let load = stage.load(&flow).await?;
     let used = usage(stage.server.pid()).map_err(|error| failure("the server is gone", error))?;
@@ -72,7 +73,7 @@ pub(in crate::cli::bench) async fn dead_webhook(
     let healthy = Audience { first: 1, accounts: HEALTHY, numbers: 1_000 };
     let layout =
         Layout { accounts: 1 + HEALTHY, hosts: 1 + HEALTHY, events: 2 * events + waiting, prefill: None };
-    let stage = Stage::set(plan, name, layout).await?;
+    let mut stage = Stage::set(plan, name, layout).await?;
     let beside = |from: u32| Flow {
         audience: healthy,
         events: from..from + events,
@@ -81,6 +82,7 @@ pub(in crate::cli::bench) async fn dead_webhook(
     };
     let before = stage.load(&beside(0)).await?;
     stage.receivers.hang(1, true);
+    stage.owed = waiting;
     stage
         .hand_over(&Flow { audience: dead, events: events..events + waiting, each: 100, pace: Pace::Closed })
         .await?;

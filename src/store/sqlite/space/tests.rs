@@ -2,7 +2,8 @@
 
 use super::*;
 
-const SMALL: Limits = Limits { reserve: 100_000, long_log: 1 << 20, longest_log: 2 << 20 };
+const SMALL: Limits =
+    Limits { reserve: 100_000, copy_from: COPY_FROM, long_log: 1 << 20, longest_log: 2 << 20 };
 
 /// A store with one table, and its space.
 struct Fixture {
