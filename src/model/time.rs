@@ -38,6 +38,12 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
+    /// The second that this instant is in.
+    #[must_use]
+    pub fn whole_seconds(self) -> Self {
+        Self(self.seconds() * 1000)
+    }
+
     /// This instant and `span` more.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {

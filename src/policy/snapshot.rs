@@ -24,17 +24,19 @@ pub struct Standing {
 /// their order.
 pub fn standing(state: &NumberState, digits: &str) -> Vec<Standing> {
     let value = |what| state.value(what).map(|value| value.as_str().to_owned());
+    let limit = value(What::Limit).or_else(|| value(What::PortfolioLimit));
     let event = |event: &str, what| Standing {
         detail: Detail::Quality(Quality {
             display_phone_number: digits.to_owned(),
             event: event.to_owned(),
+            // On throughput changes it would be the throughput's level.
+            current_limit: limit.clone().filter(|_| what != What::Throughput),
             ..Quality::default()
         }),
         since: state.known(what).map(|known| known.since),
     };
     let mut told = event("ONBOARDING", What::Limit);
     if let Detail::Quality(quality) = &mut told.detail {
-        quality.current_limit = value(What::Limit);
         quality.max_daily_conversations_per_business = value(What::PortfolioLimit);
     }
     let flag = value(What::Flagged).map(|flag| event(&flag, What::Flagged));
@@ -77,6 +79,13 @@ mod tests {
         assert_eq!(
             told(&[(What::Limit, "TIER_10K", 5), (What::PortfolioLimit, "TIER_100K", 6)]),
             [("ONBOARDING".to_owned(), some("TIER_10K"), some("TIER_100K"), Some(5))]
+        );
+        let flagged = told(&[(What::PortfolioLimit, "TIER_2K", 6), (What::Flagged, "FLAGGED", 7)]);
+        let limits: Vec<_> = flagged.into_iter().map(|(_, limit, ..)| limit).collect();
+        assert_eq!(
+            limits,
+            [some("TIER_2K"), some("TIER_2K")],
+            "the portfolio's, if that is all that is known"
         );
     }
 

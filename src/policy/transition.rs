@@ -85,9 +85,11 @@ pub fn transition(state: &NumberState, change: &Change, terms: &Terms) -> Transi
         Detail::Quality(quality) if own => Some(quality),
         Detail::Quality(_) | Detail::Capability(_) | Detail::Other { .. } => None,
     };
-    if own && change.time.is_some() {
-        let latest =
-            resent(state, change, time).filter(|_| quality.is_none_or(|said| holds(state, said, at)));
+    // Without a time it can't be told from a change back; what a derived event told
+    // it may still repeat.
+    if own && (change.time.is_some() || terms.by == LearnedBy::Notification) {
+        let latest = resent(state, change, time)
+            .filter(|_| change.time.is_some() && quality.is_none_or(|said| holds(state, said, at)));
         let told = || quality.and_then(|said| already_told(state, said, time, at));
         if let Some(event) = latest.or_else(told) {
             let said_again = said_again(state, quality, terms);

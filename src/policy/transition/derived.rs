@@ -225,7 +225,7 @@ fn flagged_by_reading(state: &NumberState) -> bool {
 /// said before. It makes no event.
 pub fn by_hand(state: &NumberState, digits: &str, entered: &ByHand, terms: &Terms) -> Learned {
     let last = state.known.iter().map(|known| known.confirmed).max();
-    let terms = Terms { at: last.map_or(terms.now, |last| last.max(terms.now)), ..*terms };
+    let terms = Terms { at: last.map_or(terms.at, |last| last.max(terms.at)), ..*terms };
     let mut said = Said::new(state, digits, &terms);
     said.learning.state.retired = false;
     for (what, value) in &entered.values {

@@ -340,8 +340,10 @@ fn a_notification_that_says_more_than_the_derived_event_is_news() {
     let read = reading(Some(&known), &read_limit("TIER_10K"), NOW, 9).state;
     let Transition::Resent(state, 9, changed) = take(&read, &in_other_words, 10) else { panic!() };
     assert_eq!((value(&state, What::PortfolioLimit), changed.len(), state.revision), ("10000", 1, 1));
-    let published = change(quality("UPGRADE", "TIER_10K", "", ""), 1, None);
-    news(&derived, &published);
+    let timeless = change(quality("UPGRADE", "TIER_10K", "", ""), 1, None);
+    assert!(matches!(take(&derived, &timeless, 10), Transition::Resent(_, 9, _)));
+    let published = terms(LearnedBy::Published, NOW + 50, 10);
+    assert!(matches!(transition(&derived, &timeless, &published), Transition::News(_)));
 }
 
 #[test]

@@ -163,7 +163,7 @@ impl Origin<'_> {
     }
 }
 
-/// Takes the oldest update that is not through further, by `step` numbers. How
+/// Takes the oldest update of a configured account that is not through further, by `step` numbers. How
 /// many events followed, and whether more is left.
 pub(super) fn go_on(
     turn: &mut Turn<'_>,
@@ -215,8 +215,9 @@ struct Waiting {
 
 fn oldest(turn: &Turn<'_>) -> rusqlite::Result<Option<Waiting>> {
     let mut select = turn.sql.prepare_cached(
-        "SELECT row, account, business_account, limit_value, of_portfolio, derive, at, app, number \
-         FROM capabilities ORDER BY row LIMIT 1",
+        "SELECT c.row, c.account, c.business_account, c.limit_value, c.of_portfolio, c.derive, c.at, c.app, c.number \
+         FROM capabilities c CROSS JOIN accounts a ON a.key = c.account AND a.chat_apps = 1 \
+         ORDER BY c.row LIMIT 1",
     )?;
     let read = |row: &rusqlite::Row<'_>| {
         let (limit, of_portfolio) = (row.get(3)?, row.get(4)?);

@@ -34,8 +34,10 @@ pub(super) struct Origin<'a> {
 
 impl Origin<'_> {
     /// Under which circumstances `by` speaks; the next event is at `position`.
+    /// Meta says times in whole seconds: whoever speaks later within the same one is
+    /// not held to be late.
     pub(super) fn terms(&self, by: LearnedBy, position: Position) -> Terms {
-        Terms { now: self.now, at: self.timestamp, position, by, fill: self.fill_limits }
+        Terms { now: self.now, at: self.timestamp.whole_seconds(), position, by, fill: self.fill_limits }
     }
 }
 

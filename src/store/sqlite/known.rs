@@ -275,7 +275,7 @@ pub(super) fn put_number(turn: &mut Turn<'_>, entry: &NumberEntry) -> rusqlite::
     let before = known.as_ref().map_or(&unknown, |(_, state)| state);
     let by = LearnedBy::Hand;
     let after = turn.memory.last_position;
-    let terms = Terms { now: *now, at: *now, position: after + 1, by, fill: false };
+    let terms = Terms { now: *now, at: now.whole_seconds(), position: after + 1, by, fill: false };
     let learned = by_hand(before, number.as_str(), entered, &terms);
     let new = known.is_none() || before.retired;
     let key = match &known {

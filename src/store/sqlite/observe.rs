@@ -17,6 +17,9 @@ use crate::policy::transition::by_reading;
 use crate::store::Reply;
 use crate::store::queue::{Observation, Observed};
 
+/// The status of a number where it is in use: in one business account at a time.
+const CONNECTED: &str = "CONNECTED";
+
 /// Numbers in one transaction.
 const STEP: usize = 100;
 
@@ -78,6 +81,12 @@ fn take(
     };
     let by = LearnedBy::Reconciliation;
     let known = turn.memory.tail.number(turn.sql, route.account, subject)?;
+    // A number that moved is listed by the business account that it left, too.
+    let owner = turn.memory.tail.owner(route.account, subject);
+    let elsewhere = owner.is_some_and(|owner| owner != business_account.as_str());
+    if elsewhere && reading.status.as_deref() != Some(CONNECTED) {
+        return Ok((false, 0));
+    }
     let digits = subject.digits().unwrap_or_default();
     let terms = origin.terms(by, turn.memory.last_position + 1);
     let before = known.as_ref().map(|(_, state)| &**state);

@@ -169,7 +169,7 @@ fn keep(turn: &Turn<'_>, note: &Note) -> Result<(), Error> {
         .sql
         .prepare_cached(
             "UPDATE business_accounts SET held_until = ?4, \
-             reconcile_at = CASE WHEN reconcile_at = ?3 THEN ?5 ELSE reconcile_at END \
+             reconcile_at = CASE WHEN reconcile_at = ?3 THEN ?5 ELSE max(reconcile_at, coalesce(?4, 0)) END \
              WHERE id = ?1 AND graph_token_at IS ?2",
         )?
         .execute((

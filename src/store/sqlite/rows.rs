@@ -109,10 +109,15 @@ fn digits(subject: &str) -> Option<String> {
     Subject::stored(subject).digits().map(str::to_owned)
 }
 
-/// The digits of a number, if it is one and is known.
-pub(super) fn digits_of(sql: &Connection, number: NumberKey) -> rusqlite::Result<Option<String>> {
-    let mut select = sql.prepare_cached("SELECT subject FROM numbers WHERE key = ?1")?;
-    let found = select.query_row([number.0], |row| Ok(digits(row.get_ref(0)?.as_str()?))).optional()?;
+/// The digits of a number of the account, if it is one and is known.
+pub(super) fn digits_of(
+    sql: &Connection,
+    account: AccountKey,
+    number: NumberKey,
+) -> rusqlite::Result<Option<String>> {
+    let mut select = sql.prepare_cached("SELECT subject FROM numbers WHERE key = ?1 AND account = ?2")?;
+    let found =
+        select.query_row((number.0, account.0), |row| Ok(digits(row.get_ref(0)?.as_str()?))).optional()?;
     Ok(found.flatten())
 }
 

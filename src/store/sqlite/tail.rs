@@ -189,6 +189,12 @@ impl Tail {
         Ok(key)
     }
 
+    /// The business account that spoke of a number last, once [`Tail::number`] has
+    /// looked it up.
+    pub(super) fn owner(&self, account: AccountKey, subject: &Subject) -> Option<&str> {
+        self.keys.get(&account)?.get(subject)?.business_account.as_deref()
+    }
+
     /// A business account speaks of a number that is known: from now on it is
     /// one of its own. That rarely changes, so the row says it at once.
     pub(super) fn belongs(

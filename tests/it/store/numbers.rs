@@ -512,3 +512,64 @@ async fn numbers_of_the_second_schema_keep_their_limit_and_hear_of_capability_up
     assert_eq!(bench.accept(3_000, vec![capability(3, "10000")]).await.derived, 4);
     assert_eq!(bench.told().await[4], "11 2 UPGRADE TIER_2K TIER_10K");
 }
+
+/// A reading at that millisecond.
+fn reading_at(ms: i64, limit: &str) -> Observation {
+    let mut observation = reading(0, vec![read("11", limit, "")]);
+    (observation.now, observation.reading.at) = (at(ms), at(ms));
+    observation
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_number_says_in_the_second_of_a_reading_counts_and_is_not_told_again() {
+    let bench = Bench::with_three_numbers().await;
+    bench.store.observe(reading_at(9_500, "TIER_2K")).await.unwrap();
+    bench.accept(10_500, vec![quality("11", 9, "UPGRADE", Some("TIER_10K"))]).await;
+    assert_eq!(bench.known("11", What::Limit).await, "TIER_10K");
+    let again = bench.store.observe(reading_at(20_000, "TIER_10K")).await.unwrap();
+    assert_eq!(again.unwrap().events, 0, "{:?}", bench.told().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notification_without_a_time_does_not_tell_again_what_a_derived_event_told() {
+    let bench = Bench::with_three_numbers().await;
+    bench.accept(3_000, vec![capability(3, "10000")]).await;
+    let own = Change { time: None, ..quality("11", 3, "UPGRADE", Some("TIER_10K")) };
+    let receipt = bench.accept(4_000, vec![own]).await;
+    assert_eq!((receipt.accepted, receipt.resent), (0, 1), "{:?}", bench.told().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_its_old_business_account_still_lists_is_believed_where_it_is_in_use() {
+    let bench = Bench::with_three_numbers().await;
+    bench.store.put_business_account(super::business_account("2")).await.unwrap();
+    let mut events = 0;
+    for round in 0..4_i64 {
+        let old = NumberReading { status: Some("DISCONNECTED".into()), ..read("11", "TIER_250", "") };
+        let mut new = reading(100 + round * 100, vec![read("11", "TIER_10K", "")]);
+        new.reading.numbers[0].status = Some("CONNECTED".into());
+        new.reading.business_account = "2".parse().unwrap();
+        events += bench.store.observe(new).await.unwrap().unwrap().events;
+        let old = reading(101 + round * 100, vec![old]);
+        events += bench.store.observe(old).await.unwrap().unwrap().events;
+    }
+    assert_eq!((events, bench.known("11", What::Limit).await.as_str()), (1, "TIER_10K"));
+    assert_eq!(bench.number("11").await.business_account.as_deref(), Some("2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_under_way_waits_while_its_account_is_not_configured_and_then_goes_on() {
+    let bench = Bench::with_account().await;
+    for from in (0..300_u64).step_by(100) {
+        let numbers =
+            (from..from + 100).map(|n| quality(&format!("9{n:04}"), 1, "ONBOARDING", Some("TIER_2K")));
+        bench.accept(1_000, numbers.collect()).await;
+    }
+    bench.accept(2_000, vec![capability(2, "10000")]).await;
+    let off = bellwether::model::account::Account { chat_apps: false, ..account(ACME) };
+    bench.store.put_account(off).await.unwrap();
+    assert_eq!(bench.store.derive(150, at(6_000), 1).await.unwrap(), (0, false));
+    bench.store.put_account(account(ACME)).await.unwrap();
+    while bench.store.derive(150, at(7_000), 2).await.unwrap().1 {}
+    assert_eq!(bench.known("90299", What::Limit).await, "TIER_10K");
+}

@@ -148,3 +148,25 @@ async fn a_business_account_that_is_moved_is_due_at_once_and_one_that_stays_is_n
     bench.store.put_business_account(BusinessAccount { account: other.id, ..registered }).await.unwrap();
     assert_eq!(bench.due(true, at(0)).await.len(), 1, "of the new account nothing is known yet");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_while_a_reading_is_under_way_does_not_get_round_what_meta_then_asked_for() {
+    let bench = Bench::with_webhook().await;
+    let id: bellwether::model::id::BusinessAccountId = super::WABA.parse().unwrap();
+    let look = |ms| Look { now: at(ms), horizon: at(1_000_000_000), everyone: true, limit: 10 };
+    let due = bench.store.agenda(look(0)).await.unwrap().due;
+    bench.store.ask_reconciliation(id.clone(), at(3)).await.unwrap();
+    let an_hour = at(3_600_000);
+    let note = Note {
+        business_account: id,
+        due_at: due[0].due_at,
+        token_at: None,
+        at: at(5),
+        result: Err(Failure::plain(Trouble::Throttled)),
+        next_at: an_hour,
+        held_until: Some(an_hour),
+    };
+    bench.store.note_reconciliation(note).await.unwrap();
+    assert_eq!(bench.store.agenda(look(10)).await.unwrap().due.len(), 0);
+    assert_eq!(bench.store.agenda(look(3_600_000)).await.unwrap().due.len(), 1);
+}

@@ -243,7 +243,7 @@ impl Step<'_> {
         if !self.wanted.number.takes(number.0) || self.wanted.event_type.is_some() {
             return Ok(());
         }
-        if let Some(digits) = rows::digits_of(self.sql, number)? {
+        if let Some(digits) = rows::digits_of(self.sql, self.account, number)? {
             let now = known::number(self.sql, self.inside, self.owner, &Subject::stored(&digits))?;
             self.tell(now.map_or(News::Retired(digits), |now| News::Number(Box::new(now))));
         }
@@ -270,5 +270,6 @@ fn as_it_stood(
             .optional()?,
     };
     let next_at = last.as_ref().and_then(|last| last.next_at).filter(|_| state == DeliveryState::Pending);
-    Ok(Delivery { state, attempts, next_at, last, ..now })
+    let superseded_by = now.superseded_by.filter(|_| state == DeliveryState::Superseded);
+    Ok(Delivery { state, attempts, next_at, last, superseded_by, ..now })
 }
