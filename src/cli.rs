@@ -77,6 +77,8 @@ pub enum Exit {
     Done = 0,
     /// Failed for another reason.
     Failed = 1,
+    /// Wrong arguments.
+    Usage = 2,
     /// The configuration is wrong.
     Config = 3,
     /// The store can't be used.

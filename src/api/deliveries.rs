@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use super::auth::{Owner, Scope};
 use super::errors::{Code, Problem};
-use super::input::{Id, Params, number, span, webhook};
+use super::input::{Id, Nothing, Params, number, span, webhook};
 use super::openapi::Routes;
 use super::{App, paging, wire};
 use crate::model::delivery::DeliveryState;
@@ -81,12 +81,15 @@ async fn replay(
     Owner(account): Owner,
     State(app): State<App>,
     Id(id): Id<DeliveryId>,
+    _: Nothing,
 ) -> Result<(StatusCode, Json<wire::DeliveryDetail>), Problem> {
     let replayed = app.store.replay(account.id, vec![id], app.env.clock.now()).await?;
     match replayed.first() {
         Some(Replayed::Revived) => Ok((StatusCode::ACCEPTED, Json(detail(&app, account.id, id).await?))),
         Some(Replayed::AlreadyPending) => Err(Problem::new(Code::NotReplayable, "the delivery is pending")
-            .hint("it is attempted anyway: see its nextAttemptAt")),
+            .hint(
+                "it is sent anyway: see its nextAttemptAt, or it waits behind an earlier one of its number",
+            )),
         Some(Replayed::WebhookDeleted) => {
             Err(Problem::new(Code::NotReplayable, "the delivery's webhook was deleted")
                 .hint("publish the event anew to reach the webhooks of today"))

@@ -59,17 +59,21 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
         let message = "the body is empty".to_owned();
         return Err(Fault { code: Code::InvalidJson, message, hint: Some(EMPTY_HINT) });
     }
-    axum::Json::from_bytes(bytes).map(|axum::Json(value)| value).map_err(|rejection| fault(&rejection))
+    axum::Json::from_bytes(bytes).map(|axum::Json(value)| value).map_err(|rejection| fault(&rejection, bytes))
 }
 
 const EMPTY_HINT: &str = "send JSON, as GET /openapi.json describes it for this path";
 const ARRAY_HINT: &str = "wrap the item in [ ]";
 
-fn fault(rejection: &JsonRejection) -> Fault {
+fn fault(rejection: &JsonRejection, bytes: &[u8]) -> Fault {
     let text = rejection.body_text();
     // "Failed to deserialize the JSON body into the target type: path: what"
     let raw = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest);
-    let is_json = matches!(rejection, JsonRejection::JsonDataError(_));
+    // Where a word is expected, the deserialiser takes any other value for a slip
+    // in the syntax: "expected value", although there is one.
+    let misread =
+        raw.contains("expected value at ") && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+    let is_json = misread || matches!(rejection, JsonRejection::JsonDataError(_));
     let code = match raw {
         _ if !is_json => Code::InvalidJson,
         raw if raw.contains("unknown field `") => Code::UnknownField,
@@ -77,7 +81,7 @@ fn fault(rejection: &JsonRejection) -> Fault {
         _ => Code::InvalidField,
     };
     let hint = raw.starts_with("invalid type: map, expected a sequence").then_some(ARRAY_HINT);
-    Fault { code, message: plain::body(raw), hint }
+    Fault { code, message: if misread { plain::word(raw) } else { plain::body(raw) }, hint }
 }
 
 impl From<Fault> for Problem {
@@ -101,6 +105,28 @@ impl<T: DeserializeOwned> FromRequest<App> for Input<T> {
         let limits = app.limits;
         let bytes = read(&parts.headers, body, limits.request_bytes, limits.body_deadline).await?;
         Ok(Self(parse(&bytes)?))
+    }
+}
+
+/// The body of a request that needs none: nothing, or an object without a field.
+/// A field would be a wish, and nobody would learn that it was not heard.
+pub(super) struct Nothing;
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoFields {}
+
+impl FromRequest<App> for Nothing {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let limits = app.limits;
+        let bytes = read(&parts.headers, body, limits.request_bytes, limits.body_deadline).await?;
+        if !bytes.trim_ascii().is_empty() {
+            let _: Option<NoFields> = parse(&bytes)?;
+        }
+        Ok(Self)
     }
 }
 
@@ -185,7 +211,17 @@ pub(super) const INSTANT_RULE: &str = "must be an RFC 3339 time such as 2025-01-
 
 /// An instant, if one is given.
 pub(super) fn instant(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
-    text.map(|text| Timestamp::parse(text).ok_or_else(|| Problem::parameter(name, INSTANT_RULE))).transpose()
+    let wrong = |text: &str| {
+        let problem = Problem::parameter(name, INSTANT_RULE);
+        // In a query a + means a blank.
+        let plus = text.contains(' ') && Timestamp::parse(&text.replace(' ', "+")).is_some();
+        if plus {
+            problem.hint("in a URL, write the + of an offset as %2B, or the time in UTC, with Z")
+        } else {
+            problem
+        }
+    };
+    text.map(|text| Timestamp::parse(text).ok_or_else(|| wrong(text))).transpose()
 }
 
 /// The bounds of a span, as far as they are given: from `since` on, before
@@ -250,6 +286,7 @@ mod tests {
             ("[1]", Code::InvalidField, "[0]: must be a JSON object, found integer `1`"),
             ("[", Code::InvalidJson, "the body ends within a list"),
             (" ", Code::InvalidJson, "the body is empty"),
+            (r#"[{"url":}]"#, Code::InvalidJson, "expected value"),
             ("[] []", Code::InvalidJson, "trailing characters"),
         ];
         for (body, code, message) in cases {

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 
 use super::auth::{Owner, Scope};
 use super::errors::Problem;
-use super::input::{Id, Input, Name, number, span, webhook};
+use super::input::{Id, Input, Name, Nothing, number, span, webhook};
 use super::openapi::Routes;
 use super::{App, wire};
 use crate::model::delivery::DeliveryState;
@@ -70,9 +70,6 @@ async fn create(
 
 fn query(account: AccountId, wanted: &wire::NewReplay) -> Result<DeliveryQuery, Problem> {
     let state = wanted.status.map_or(DeliveryState::Exhausted, DeliveryState::from);
-    if !matches!(state, DeliveryState::Delivered | DeliveryState::Exhausted | DeliveryState::Superseded) {
-        return Err(Problem::field("status", STATUS_RULE));
-    }
     if wanted.superseded.is_some() && state != DeliveryState::Exhausted {
         return Err(Problem::field("superseded", "goes with exhausted deliveries only"));
     }
@@ -88,8 +85,6 @@ fn query(account: AccountId, wanted: &wire::NewReplay) -> Result<DeliveryQuery, 
         limit: usize::MAX,
     })
 }
-
-const STATUS_RULE: &str = "must be exhausted, superseded or delivered: what is pending is sent anyway, and what is canceled has no webhook";
 
 /// Shows how far a bulk replay is.
 #[utoipa::path(get, path = "/v1/accounts/{accountId}/replays/{id}", operation_id = "getReplay",
@@ -112,6 +107,7 @@ async fn cancel(
     Owner(account): Owner,
     State(app): State<App>,
     Id(Name(id)): Id<Name>,
+    _: Nothing,
 ) -> Result<Json<wire::Replay>, Problem> {
     let found = app.store.cancel_replay(account.id, id).await?;
     found.map(|replay| Json(replay.into())).ok_or_else(|| Problem::not_found("replay"))

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::auth::Owner;
 use super::errors::{Code, Problem};
-use super::input::{Id, Params};
+use super::input::{Id, Nothing, Params};
 use super::openapi::Routes;
 use super::webhooks::find;
 use super::{App, wire};
@@ -105,6 +105,7 @@ async fn rotate(
     State(app): State<App>,
     Id(id): Id<WebhookId>,
     Params(asked): Params<wire::RotateQuery>,
+    _: Nothing,
 ) -> Result<Json<wire::Secret>, Problem> {
     let _alone = app.webhook_writes().lock().await;
     let mut webhook = find(&app, account.id, id).await?;

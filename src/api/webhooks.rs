@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 
 use super::auth::{Owner, Scope};
 use super::errors::{Code, Problem};
-use super::input::{Id, Input, Params};
+use super::input::{Id, Input, Nothing, Params};
 use super::openapi::Routes;
 use super::publish::{accepted, fingerprint, not_configured};
 use super::{App, paging, wire};
@@ -122,6 +122,7 @@ async fn snapshot(
     Owner(account): Owner,
     State(app): State<App>,
     Id(id): Id<WebhookId>,
+    _: Nothing,
 ) -> Result<StatusCode, Problem> {
     let webhook = find(&app, account.id, id).await?;
     if !account.chat_apps {
@@ -150,6 +151,7 @@ async fn test(
     Owner(account): Owner,
     State(app): State<App>,
     Id(id): Id<WebhookId>,
+    _: Nothing,
 ) -> Result<(StatusCode, HeaderMap, Json<wire::EventRef>), Problem> {
     let webhook = find(&app, account.id, id).await?;
     let publication = Publication {

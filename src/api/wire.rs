@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 pub(super) use accounts::{
     Account, ApiKey, BusinessAccount, ListQuery, NewApiKey, NewKey, PutAccount, PutBusinessAccount,
 };
-pub(super) use deliveries::{Attempt, DeliveriesQuery, Delivery, DeliveryDetail, DeliveryStatus};
+pub(super) use deliveries::{Attempt, DeliveriesQuery, Delivery, DeliveryDetail};
 pub(super) use events::{Event, EventDetail, EventRef, EventsQuery, Publish};
 pub(super) use numbers::{HistoryItem, Number, NumbersQuery, PutNumber};
 pub(super) use operator::{Unparsed, Unrouted};

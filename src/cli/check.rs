@@ -2,12 +2,17 @@
 
 use std::path::Path;
 
+use secrecy::ExposeSecret;
+
 use super::{ConfigFile, Exit, Failure, say};
 use crate::config::{self, Config};
 use crate::env::Entropy;
 use crate::node::process::ProcessError;
 use crate::secrets::Vault;
 use crate::store::sqlite::{self, Problem, inspect};
+
+/// What examples have in the place of a secret.
+const PLACEHOLDER: &str = "...";
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -33,6 +38,20 @@ fn note_oddities(file: Option<&Path>, config: &Config) {
         say(
             "note: no Meta app is configured: nothing that Meta posts is taken; set meta.apps.NAME.app_secret",
         );
+    }
+    for (name, app) in &config.meta.apps {
+        let token = app.verify_token.as_ref().is_some_and(|token| token.expose_secret() == PLACEHOLDER);
+        let secret = app.app_secret.expose_secret() == PLACEHOLDER;
+        for (key, effect) in [
+            ("app_secret", secret.then_some("nothing that Meta posts is taken")),
+            ("verify_token", token.then_some("anyone can guess it")),
+        ] {
+            if let Some(effect) = effect {
+                say(format_args!(
+                    "note: meta.apps.{name}.{key} is {PLACEHOLDER:?}, as the examples have it: {effect}; set your own"
+                ));
+            }
+        }
     }
     // It was read a moment ago; should it be gone now, the next start says so.
     if let Some(file) = file.filter(|file| config::readable_by_all(file).unwrap_or(false)) {

@@ -4,6 +4,10 @@
 //! business account and a webhook registered through the public API, a receiver
 //! that verifies and prints, and the seed's two sample changes sent as signed
 //! notifications. Everything on the way is what `serve` does.
+//!
+//! It is run again and again, on a store in which anything may have happened
+//! since: a sample that tells nothing new makes no event, and one that does not
+//! arrive keeps nobody from looking into why, so neither ends it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -20,7 +24,6 @@ use super::receiver::{self, Receiver};
 use super::{Exit, Failure, runtime, say, trigger};
 use crate::config::Config;
 use crate::env::Env;
-use crate::model::id::AccountId;
 use crate::model::time::Timestamp;
 use crate::node::process::Process;
 use crate::policy::signature::{MetaKey, WebhookKey};
@@ -42,7 +45,10 @@ const APP: &str = "dev";
 /// The receiver's usual port; another one if it is taken.
 const RECEIVER_PORT: u16 = 8701;
 
-/// Both samples arrive well within this.
+/// How many sample changes the seed has.
+const SAMPLES: usize = 2;
+
+/// The samples arrive well within this.
 const ARRIVAL: Duration = Duration::from_secs(20);
 
 #[derive(clap::Args)]
@@ -114,17 +120,33 @@ async fn show(config: &Config, env: Env, file: &Path, once: bool) -> Result<(), 
         let webhook = register(&client, &receiver_url).await?;
         let signing = WebhookKey::parse(webhook.secret.expose_secret());
         key.get_or_init(|| signing.expect("the server makes good secrets"));
+        if !once {
+            say(keys(config, file, &webhook));
+        }
         let samples = send_samples(&client, config, &env).await?;
-        if webhook.url == receiver_url {
-            await_samples(samples, &mut arrivals).await?;
-            say("Both samples went the whole way: signed notification, store, dispatcher, webhook.\n");
+        if samples.len() < SAMPLES {
+            say(
+                "What the number's latest event said already makes no event: that much of the samples is not new.",
+            );
+        }
+        if webhook.url != receiver_url {
+            say(format_args!("The samples are on their way to your receiver: {}\n", webhook.url));
+        } else if samples.is_empty() {
+            say("`bellwether trigger DOWNGRADE` makes one that is.\n");
         } else {
-            say(format_args!("Both samples are on their way to your receiver: {}\n", webhook.url));
+            let which = if samples.len() == SAMPLES { "Both samples" } else { "The other sample" };
+            match await_samples(samples, &mut arrivals).await {
+                Ok(()) => say(format_args!(
+                    "{which} went the whole way: signed notification, store, dispatcher, webhook.\n"
+                )),
+                Err(late) if once => return Err(late),
+                Err(late) => say(format_args!("note: {}\n", late.message)),
+            }
         }
         if once {
             return Ok(());
         }
-        say(guide(config, &base, file, &webhook, &receiver_url));
+        say(next_steps(config, &base, &receiver_url));
         std::future::pending().await
     };
     let mut shown = Ok(());
@@ -189,10 +211,10 @@ async fn find_webhook(client: &Client, account: &str) -> Result<Option<Value>, F
 }
 
 /// Sends the seed's two sample changes as Meta would; says by which timestamp
-/// and event each is recognised when it arrives.
+/// and event each that is news is recognised when it arrives.
 async fn send_samples(client: &Client, config: &Config, env: &Env) -> Result<Vec<Sample>, Failure> {
     let mut sent = Vec::new();
-    let samples = [
+    let samples: [Value; SAMPLES] = [
         json!({"display_phone_number": "15550783881", "event": "UPGRADE", "old_limit": "TIER_1K", "current_limit": "TIER_10K"}),
         json!({"display_phone_number": "15550783881", "event": "THROUGHPUT_UPGRADE", "current_limit": "TIER_UNLIMITED"}),
     ];
@@ -211,9 +233,11 @@ async fn send_samples(client: &Client, config: &Config, env: &Env) -> Result<Vec
             let notification = trigger::change(BUSINESS_ACCOUNT, now, &value);
             let body = notification.to_string().into_bytes();
             let receipt = client.notify(APP, key.sign(&body), body).await?;
-            if receipt["duplicate"] != 1 {
+            if receipt["accepted"] == 1 {
                 let second = Timestamp::from_seconds(now.seconds()).unwrap_or(now);
                 sent.push(Sample { timestamp: second.to_string(), event: value["event"].clone() });
+            }
+            if receipt["duplicate"] != 1 {
                 break;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -234,37 +258,50 @@ impl Sample {
     }
 }
 
-/// Waits until both samples have arrived.
+/// Waits until all of these samples have arrived.
 async fn await_samples(
     mut samples: Vec<Sample>,
     arrivals: &mut mpsc::UnboundedReceiver<Value>,
 ) -> Result<(), Failure> {
-    while !samples.is_empty() {
-        let late = |_| {
-            let hint = format!("hint: see GET /v1/accounts/{ACCOUNT}/deliveries for what came of it");
-            Failure::new(
-                Exit::Failed,
-                format!("a sample has not arrived within {} s\n{hint}", ARRIVAL.as_secs()),
-            )
-        };
-        let arrived = tokio::time::timeout(ARRIVAL, arrivals.recv()).await.map_err(late)?.unwrap_or_default();
-        samples.retain(|sample| !sample.is(&arrived));
-    }
-    Ok(())
+    let all = async {
+        while !samples.is_empty() {
+            let Some(arrived) = arrivals.recv().await else { std::future::pending().await };
+            samples.retain(|sample| !sample.is(&arrived));
+        }
+    };
+    tokio::time::timeout(ARRIVAL, all).await.map_err(|_| {
+        let hint = format!("hint: see GET /v1/accounts/{ACCOUNT}/deliveries for what came of it");
+        let what = format!("a sample has not arrived within {} s", ARRIVAL.as_secs());
+        Failure::new(Exit::Failed, format!("{what}\n{hint}"))
+    })
 }
 
-/// What to try next.
-fn guide(config: &Config, base: &str, file: &Path, webhook: &Webhook, receiver_url: &str) -> String {
-    let key = config.operator.key.as_ref().map_or("", |key| key.expose_secret());
-    let account = ACCOUNT.parse::<AccountId>().map(|id| id.to_string()).unwrap_or_default();
+/// The operator's key, as configured.
+fn operator_key(config: &Config) -> &str {
+    config.operator.key.as_ref().map_or("", |key| key.expose_secret())
+}
+
+/// What is needed to call the API and to verify.
+fn keys(config: &Config, file: &Path, webhook: &Webhook) -> String {
     format!(
         "operator key     {key}\n\
-         account          {account}\n\
+         account          {ACCOUNT}\n\
          business account {BUSINESS_ACCOUNT}\n\
          webhook          {receiver}\n\
          signing secret   {secret}\n\
-         configuration    {file}\n\n\
-         Try next, in another terminal:\n\
+         configuration    {file}\n",
+        key = operator_key(config),
+        receiver = webhook.url,
+        secret = webhook.secret.expose_secret(),
+        file = file.display(),
+    )
+}
+
+/// What to try next.
+fn next_steps(config: &Config, base: &str, receiver_url: &str) -> String {
+    let (key, account) = (operator_key(config), ACCOUNT);
+    format!(
+        "Try next, in another terminal:\n\
          \x20 bellwether trigger DOWNGRADE\n\
          \x20 bellwether trigger business_capability_update --max-daily-conversations-per-business 100000\n\
          \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/accounts/{account}/events\n\
@@ -274,9 +311,31 @@ fn guide(config: &Config, base: &str, file: &Path, webhook: &Webhook, receiver_u
          \x20   {base}/api/v1/accounts/{account}/webhooks\n\
          \x20 (and back to this one: the same with {receiver_url})\n\
          The whole API: {base}/docs\n\n\
-         (`bellwether` is target/release/bellwether, or `cargo run --release --`.) Ctrl-C ends this.",
-        receiver = webhook.url,
-        secret = webhook.secret.expose_secret(),
-        file = file.display(),
+         (`bellwether` is target/release/bellwether, or `cargo run --release --`.) Ctrl-C ends this."
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sample_that_does_not_arrive_is_said_to_be_late_although_others_come_all_the_time() {
+        let (arrived, mut arrivals) = mpsc::unbounded_channel();
+        let sample = |event: &str| Sample { timestamp: "t".to_owned(), event: json!(event) };
+        let event = |event: &str| json!({"timestamp": "t", "eventDetails": {"meta": {"event": event}}});
+        let others = tokio::spawn(async move {
+            let mut beat = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                beat.tick().await;
+                let _ = arrived.send(event("UPGRADE"));
+            }
+        });
+        let both = vec![sample("UPGRADE"), sample("DOWNGRADE")];
+        let late = await_samples(both, &mut arrivals).await.unwrap_err().message;
+        assert!(late.contains("within 20 s\nhint: see GET /v1/accounts/"), "{late}");
+        assert!(await_samples(vec![sample("UPGRADE")], &mut arrivals).await.is_ok());
+        assert!(await_samples(Vec::new(), &mut arrivals).await.is_ok(), "none is waited for");
+        others.abort();
+    }
 }

@@ -20,9 +20,9 @@ pub(super) struct Arguments {
     /// all numbers of the business account
     #[arg(value_name = "EVENT")]
     event: String,
-    /// The number it happened to, as Meta shows it
-    #[arg(long, default_value = "15550783881")]
-    phone_number: String,
+    /// The number it happened to, as Meta shows it [default: 15550783881]
+    #[arg(long)]
+    phone_number: Option<String>,
     /// The limit now [default: one that fits the event]
     #[arg(long, value_name = "TIER")]
     current_limit: Option<String>,
@@ -47,7 +47,11 @@ pub(super) struct Arguments {
     config: Option<PathBuf>,
 }
 
+/// The seed's number.
+const NUMBER: &str = "15550783881";
+
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    refuse_unsuitable(arguments)?;
     let file = arguments.config.clone().or_else(|| Some(dev_config()).filter(|file| file.exists()));
     let config = Config::load(file.as_deref())?;
     let (app, key) = signer(&config, arguments.app.as_deref())?;
@@ -57,6 +61,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let receipt = runtime()?.block_on(client.notify(&app, key.sign(&body), body))?;
     say(told(&receipt));
     Ok(())
+}
+
+/// A portfolio's change names neither a number nor a tier of one: given all the
+/// same, they would be dropped silently.
+fn refuse_unsuitable(arguments: &Arguments) -> Result<(), Failure> {
+    if !arguments.event.eq_ignore_ascii_case(CAPABILITY_FIELD) {
+        return Ok(());
+    }
+    let given = [
+        ("--phone-number", &arguments.phone_number),
+        ("--current-limit", &arguments.current_limit),
+        ("--old-limit", &arguments.old_limit),
+    ];
+    let Some((option, _)) = given.into_iter().find(|(_, value)| value.is_some()) else { return Ok(()) };
+    let what =
+        format!("{option} does not go with {CAPABILITY_FIELD}, which is about a whole business account");
+    let hint = "hint: give --max-daily-conversations-per-business LIMIT, and --business-account if it is another one";
+    Err(Failure::new(Exit::Usage, format!("{what}\n{hint}")))
 }
 
 fn signer(config: &Config, wanted: Option<&str>) -> Result<(String, MetaKey), Failure> {
@@ -116,7 +138,7 @@ fn notification(arguments: &Arguments, now: Timestamp) -> Value {
         None => usual.map(str::to_owned),
     };
     let fields = [
-        ("display_phone_number", Some(arguments.phone_number.clone())),
+        ("display_phone_number", Some(arguments.phone_number.clone().unwrap_or_else(|| NUMBER.to_owned()))),
         ("event", Some(event)),
         ("current_limit", limit(&arguments.current_limit, current)),
         ("old_limit", limit(&arguments.old_limit, old)),
@@ -143,11 +165,11 @@ fn change_of(field: &str, business_account: &str, now: Timestamp, value: &Map<St
 fn told(receipt: &Value) -> String {
     let count = |name: &str| receipt.get(name).and_then(Value::as_u64).unwrap_or(0);
     let hint = if count("derived") > 0 {
-        "one event, and one of each number whose limit it changes; their webhooks get them now"
+        "one event, and one of each number whose limit it changes; GET .../events/{eventId} shows who gets each"
     } else if count("accepted") > 0 {
-        "one event; its webhooks get it now"
+        "one event; GET .../events/{eventId} shows who gets it"
     } else if count("resent") > 0 {
-        "no event: the number's latest change said the same, so this counts as Meta sending it again; change a value"
+        "no event: Meta's latest notification of this number said the same, so this counts as sent again; change a value"
     } else if count("duplicate") > 0 {
         "no event: exactly this change came before"
     } else if count("unrouted") > 0 {

@@ -18,7 +18,7 @@ pub(super) fn graph(from: &mut Reader) -> Option<Graph> {
         access_token,
         base_url: base_url?,
         version: version?,
-        allow_networks: from.texts("graph.allow_networks", |text| text.parse().ok()),
+        allow_networks: from.networks("graph.allow_networks"),
         reconcile_every: std::time::Duration::from_secs(from.number("graph.reconcile_every_s")),
         max_in_flight: from.count("graph.max_in_flight"),
         page_timeout: from.millis("graph.page_timeout_ms"),

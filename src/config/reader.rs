@@ -2,6 +2,7 @@
 //! table of keys says, or a problem and the default in its place, so that one
 //! start shows everything that is wrong.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -145,9 +146,29 @@ impl Reader {
     /// A list of texts, each as `parse` understands it; every one that is wrong
     /// is named.
     pub fn texts<T>(&mut self, path: &str, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
+        self.texts_or(path, parse, |_| None)
+    }
+
+    /// A list of networks. An address alone may mean itself or its network, so it
+    /// is not taken; its author is told how to write it.
+    pub fn networks<T: FromStr>(&mut self, path: &str) -> Vec<T> {
+        let hint = |text: &str| {
+            let address: IpAddr = text.trim().parse().ok()?;
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            Some(format!("write {address}/{bits} for this address alone"))
+        };
+        self.texts_or(path, |text| text.parse().ok(), hint)
+    }
+
+    fn texts_or<T>(
+        &mut self,
+        path: &str,
+        parse: impl Fn(&str) -> Option<T>,
+        hint: impl Fn(&str) -> Option<String>,
+    ) -> Vec<T> {
         let wrong = |found: &str| format!("must be a list of {}, found {found}", expected(path));
         let one = |text: &str| parse(text.trim()).ok_or_else(|| format!("{text:?}"));
-        let read = |raw: &Raw| -> Result<Vec<T>, String> {
+        let read = |raw: &Raw| -> Result<Vec<T>, Wrong> {
             let items: Vec<Result<T, String>> = match raw {
                 Raw::Word(word) => words(word).map(one).collect(),
                 Raw::Typed(toml::Value::Array(items)) => {
@@ -157,9 +178,9 @@ impl Reader {
                     };
                     items.iter().map(typed).collect()
                 }
-                Raw::Typed(other) => return Err(wrong(kind_of(other))),
+                Raw::Typed(other) => return Err(wrong(kind_of(other)).into()),
             };
-            all(items).map_err(|bad| wrong(&bad))
+            all(items).map_err(|bad| Wrong::new(wrong(&bad), items_of(raw).find_map(&hint)))
         };
         self.value(path, read).unwrap_or_default()
     }
@@ -234,6 +255,16 @@ fn text(raw: &Raw) -> Option<&str> {
     match raw {
         Raw::Typed(value) => value.as_str(),
         Raw::Word(word) => Some(word),
+    }
+}
+
+/// The texts in a list, in a variable or in a file.
+fn items_of(raw: &Raw) -> Box<dyn Iterator<Item = &str> + '_> {
+    match raw {
+        Raw::Word(word) => Box::new(words(word)),
+        Raw::Typed(value) => {
+            Box::new(value.as_array().into_iter().flatten().filter_map(|item| item.as_str()))
+        }
     }
 }
 

@@ -185,6 +185,20 @@ fn a_wrong_type_names_the_key_what_was_expected_and_what_was_found() {
 }
 
 #[test]
+fn an_address_where_a_network_is_expected_is_shown_as_one() {
+    for (list, hint) in [
+        ("delivery.allow_networks = ['10.1.0.0/16', '10.0.0.1']", "write 10.0.0.1/32 for this address alone"),
+        ("delivery.deny_networks = ['fd00::1']", "write fd00::1/128 for this address alone"),
+        ("graph.allow_networks = ['x']", "leave it out for none"),
+    ] {
+        let problems = wrong(list, &[]);
+        assert!(problems.len() == 1 && problems[0].ends_with(hint), "{list}: {problems:?}");
+    }
+    let word = wrong("", &[("BELLWETHER_DELIVERY__ALLOW_NETWORKS", "10.1.0.0/16,10.0.0.1")]);
+    assert!(word.len() == 1 && word[0].contains("write 10.0.0.1/32"), "{word:?}");
+}
+
+#[test]
 fn a_value_out_of_its_range_is_refused_with_the_range() {
     for (text, expected) in [
         ("delivery.attempt_timeout_ms = 99", "from 100 to 60000, found 99"),

@@ -12,6 +12,12 @@ pub(super) fn body(raw: &str) -> String {
     if path.is_empty() { reason } else { format!("{path}: {reason}") }
 }
 
+/// What is wrong with a body that has another kind of value where a word is
+/// expected: `superseded: must be one of the words that the description lists`.
+pub(super) fn word(raw: &str) -> String {
+    raw.replace("expected value at ", "must be one of the words that the description lists, in quotes, at ")
+}
+
 /// What is wrong with a query: `limit must be a whole number`.
 pub(super) fn query(raw: &str) -> String {
     let (name, reason) = split(raw);

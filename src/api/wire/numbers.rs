@@ -130,7 +130,7 @@ impl From<NumberRow> for Number {
             limit: text(What::Limit),
             portfolio_limit: text(What::PortfolioLimit),
             throughput: text(What::Throughput),
-            flagged: known(&row, What::Flagged, |value| value == "FLAGGED"),
+            flagged: known(&row, What::Flagged, is_flagged),
             rating: text(What::Rating),
             status: text(What::Status),
             phone_number: row.digits,
@@ -201,19 +201,39 @@ pub(in crate::api) struct HistoryChange {
     pub name: &'static str,
     /// How it was; left out if that was not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "TIER_2K")]
-    pub from: Option<String>,
+    #[schema(value_type = Option<Told>, example = "TIER_2K")]
+    pub from: Option<Told>,
     /// How it is since.
     #[schema(example = "TIER_10K")]
-    pub to: String,
+    pub to: Told,
+}
+
+/// A value as the number has it.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(in crate::api) enum Told {
+    /// Of `flagged`.
+    Flag(bool),
+    /// Of all else: in Meta's words, as said.
+    Word(String),
+}
+
+impl Told {
+    fn new(what: What, value: &str) -> Self {
+        if what == What::Flagged { Self::Flag(is_flagged(value)) } else { Self::Word(value.to_owned()) }
+    }
+}
+
+fn is_flagged(value: &str) -> bool {
+    value == "FLAGGED"
 }
 
 impl From<HistoryRow> for HistoryItem {
     fn from(row: HistoryRow) -> Self {
         let change = |Changed { what, from, to }: Changed| HistoryChange {
             name: what.as_str(),
-            from: from.map(|from| from.as_str().to_owned()),
-            to: to.as_str().to_owned(),
+            from: from.map(|from| Told::new(what, from.as_str())),
+            to: Told::new(what, to.as_str()),
         };
         Self {
             at: row.at.to_string(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::DeliveryStatus;
+use crate::model::delivery::DeliveryState;
 use crate::store::catalog::{self, ReplayState};
 
 /// What is to be replayed. Filters left out match all.
@@ -13,8 +13,8 @@ use crate::store::catalog::{self, ReplayState};
     "status": "exhausted", "since": "2026-01-21T00:00:00Z", "until": "2026-01-22T00:00:00Z", "dryRun": true
 }))]
 pub(in crate::api) struct NewReplay {
-    /// Deliveries standing there: exhausted (unless said), superseded or delivered.
-    pub status: Option<DeliveryStatus>,
+    /// Deliveries standing there; exhausted unless said.
+    pub status: Option<Replayable>,
     /// To this webhook.
     #[schema(format = "uuid")]
     pub webhook_id: Option<String>,
@@ -36,6 +36,29 @@ pub(in crate::api) struct NewReplay {
     /// At most so many deliveries a second, 1 to 1000; 50 unless said.
     #[schema(minimum = 1, maximum = 1000, default = 50)]
     pub per_second: Option<u32>,
+}
+
+/// Which deliveries a bulk replay can take: what is pending is sent anyway, and
+/// what is canceled has no webhook.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::api) enum Replayable {
+    /// Every attempt failed.
+    Exhausted,
+    /// A newer event stood for them.
+    Superseded,
+    /// A receiver answered 2xx.
+    Delivered,
+}
+
+impl From<Replayable> for DeliveryState {
+    fn from(status: Replayable) -> Self {
+        match status {
+            Replayable::Exhausted => Self::Exhausted,
+            Replayable::Superseded => Self::Superseded,
+            Replayable::Delivered => Self::Delivered,
+        }
+    }
 }
 
 /// What becomes of exhausted deliveries for which a newer event stands.
@@ -64,7 +87,8 @@ pub(in crate::api) struct Counted {
 pub(in crate::api) enum ReplayStatus {
     /// Under way.
     Running,
-    /// Through.
+    /// Through: all that matched is queued again, or superseded. What comes of it, the
+    /// deliveries tell.
     Completed,
     /// Stopped by its owner.
     Canceled,

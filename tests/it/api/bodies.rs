@@ -44,6 +44,58 @@ async fn a_mistake_in_a_body_is_a_problem_that_names_it() {
 }
 
 #[tokio::test]
+async fn another_value_where_a_word_is_expected_is_a_field_that_is_wrong_and_not_a_slip_of_the_syntax() {
+    let house = House::new().await;
+    let path = format!("/v1/accounts/{ACCOUNT}/replays");
+    let words = "must be one of the words that the description lists";
+    let may_be = "status: must be one of `exhausted`, `superseded`, `delivered`, found `pending`";
+    for (body, code, detail) in [
+        (r#"{"superseded": true}"#, "invalid_field", format!("superseded: {words}")),
+        (r#"{"status": 5}"#, "invalid_field", format!("status: {words}")),
+        (r#"{"superseded": }"#, "invalid_json", "superseded: expected value".to_owned()),
+        (r#"{"status": "pending"}"#, "invalid_field", may_be.to_owned()),
+    ] {
+        let answer = house.send("POST", &path, Some(OPERATOR), body).await;
+        assert_eq!(answer.refusal(), (400, &json!(code)), "{body}: {}", answer.text);
+        assert!(answer.json["detail"].as_str().unwrap().starts_with(&detail), "{body}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_wish_in_a_body_where_none_is_read_is_refused_by_its_name() {
+    let house = House::new().await;
+    let account = format!("/v1/accounts/{ACCOUNT}");
+    let webhook = format!("{account}/webhooks/{OTHER}");
+    for path in [
+        format!("{webhook}/snapshot"),
+        format!("{webhook}/test"),
+        format!("{webhook}/secret/rotate"),
+        format!("{account}/deliveries/1/replay"),
+        format!("{account}/replays/none/cancel"),
+    ] {
+        let answer = house.send("POST", &path, Some(OPERATOR), r#"{"phoneNumber": "1"}"#).await;
+        assert_eq!(answer.refusal(), (400, &json!("unknown_field")), "{path}: {}", answer.text);
+        assert!(answer.text.contains("phoneNumber"), "{path}: {}", answer.text);
+        for nothing in ["", " ", "{}", "null"] {
+            let answer = house.send("POST", &path, Some(OPERATOR), nothing).await;
+            assert_eq!(answer.refusal(), (404, &json!("not_found")), "{path}: {}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plus_that_was_not_escaped_in_a_time_is_named() {
+    let house = House::new().await;
+    for (query, hinted) in [("2026-01-02T00:00:00+01:00", true), ("2026-01-02 03", false)] {
+        let query = query.replace(' ', "%20");
+        let answer = house.get(&format!("/v1/accounts/{ACCOUNT}/events?since={query}")).await;
+        assert_eq!(answer.refusal(), (400, &json!("invalid_parameter")));
+        let hint = answer.json["hint"].as_str().unwrap_or_default();
+        assert_eq!(hint.contains("%2B"), hinted, "{}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn a_body_too_large_or_compressed_is_refused() {
     let house = House::new().await;
     let path = format!("/v1/accounts/{OTHER}");

@@ -40,6 +40,43 @@ async fn every_operation_is_described_whole_and_every_reference_leads_somewhere(
 }
 
 #[tokio::test]
+async fn the_guides_examples_of_answers_have_the_fields_that_the_description_lists() {
+    let house = House::empty();
+    let document = house.send("GET", "/openapi.json", None, "").await.json;
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guide/account-owner.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let blocks = guide.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let streamed = guide.lines().filter_map(|line| line.strip_prefix("data: "));
+    let mut shown = Vec::new();
+    for text in blocks.chain(streamed) {
+        let example: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let schema = match example.as_object().unwrap() {
+            fields if fields.contains_key("deliveryId") => "Delivery",
+            fields if fields.contains_key("sequence") => "Number",
+            _ => continue,
+        };
+        shown.push(schema);
+        is_like(&document, &document["components"]["schemas"][schema], &example);
+    }
+    assert_eq!(shown, ["Delivery", "Number", "Delivery"], "in a listing, of a number, and of the stream");
+}
+
+/// Holds an example against its schema, as far as fields go.
+fn is_like(document: &Value, schema: &Value, example: &Value) {
+    let alternatives = [&schema["oneOf"], &schema["allOf"]].into_iter().filter_map(Value::as_array).flatten();
+    let reference = alternatives.chain([schema]).find_map(|schema| schema["$ref"].as_str());
+    let schema = reference.map_or(schema, |target| document.pointer(&target[1..]).unwrap());
+    for (name, value) in example.as_object().into_iter().flatten() {
+        let property = &schema["properties"][name];
+        assert!(property.is_object(), "{name} is in the guide and not in the description");
+        is_like(document, property, value);
+    }
+    for required in schema["required"].as_array().into_iter().flatten() {
+        assert!(example.get(required.as_str().unwrap()).is_some(), "the guide leaves out {required}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_description_shows_as_an_example_works_as_it_is() {
     let house = House::empty();
     let document = house.send("GET", "/openapi.json", None, "").await.json;

@@ -60,7 +60,8 @@ async fn a_change_that_can_not_be_is_refused_and_changes_nothing() {
     assert_eq!(house.send("PATCH", &nobody, Some(OPERATOR), body).await.status, StatusCode::NOT_FOUND);
     house.register(OTHER, "2").await;
     let theirs = format!("/v1/accounts/{OTHER}/webhooks/{id}");
-    for (method, path) in [("PATCH", theirs.clone()), ("POST", format!("{theirs}/snapshot"))] {
+    for (method, path, body) in [("PATCH", theirs.clone(), body), ("POST", format!("{theirs}/snapshot"), "")]
+    {
         let answer = house.send(method, &path, Some(OPERATOR), body).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method}: another account's");
     }

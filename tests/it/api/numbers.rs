@@ -94,8 +94,8 @@ async fn a_number_is_entered_changed_retired_and_its_history_stays() {
         changes,
         [
             json!([{"name": "limit", "from": "TIER_2K", "to": "TIER_10K"}]),
-            json!([{"name": "flagged", "from": "FLAGGED", "to": "UNFLAGGED"}]),
-            json!([{"name": "limit", "to": "TIER_2K"}, {"name": "flagged", "to": "FLAGGED"}]),
+            json!([{"name": "flagged", "from": true, "to": false}]),
+            json!([{"name": "limit", "to": "TIER_2K"}, {"name": "flagged", "to": true}]),
         ]
     );
     assert!(history["items"][0]["eventId"].is_string() && history["items"][1].get("eventId").is_none());

@@ -8,7 +8,11 @@ use std::process::{Child, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use axum::http::Method;
+use serde_json::json;
+
 use super::running::{Caller, Running, binary, write_config};
+use crate::sim::world::OPERATOR;
 use crate::sim::world::tempdir::TempDir;
 
 fn out(output: &Output) -> String {
@@ -53,7 +57,7 @@ async fn trigger_sends_a_signed_notification_and_says_what_became_of_it() {
     let mut tries = (0..500).map(|_| trigger("upgrade"));
     let again = tries.find(|again| !out(again).contains("\"duplicate\":1")).unwrap();
     assert!(
-        out(&again).contains("\"resent\":1") && out(&again).contains("change a value"),
+        out(&again).contains("\"resent\":1") && out(&again).contains("Meta's latest notification"),
         "{}",
         out(&again)
     );
@@ -69,12 +73,19 @@ impl Dev {
     fn start(directory: &Path) -> Self {
         let mut command = binary();
         command.args(["dev", "--directory"]).arg(directory).env("BELLWETHER_SERVER__LISTEN", "127.0.0.1:0");
+        command.env("BELLWETHER_OPERATOR__KEY", OPERATOR);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let printed = BufReader::new(child.stdout.take().unwrap()).lines();
         let (print, lines) = mpsc::channel();
         // It ends with the process.
         std::thread::spawn(move || printed.map_while(Result::ok).try_for_each(|line| print.send(line)));
         Self { child, lines }
+    }
+
+    /// Where it serves.
+    fn base(&self) -> String {
+        let serves = self.prints("bellwether serves at ");
+        serves.split([' ', ',']).find(|word| word.starts_with("http://")).unwrap().to_owned()
     }
 
     /// The next line with `text`.
@@ -95,39 +106,72 @@ impl Drop for Dev {
     }
 }
 
-#[test]
-fn a_portfolio_of_three_numbers_goes_from_2000_to_10000_in_dev_by_trigger() {
+fn trigger(base: &str, config: &Path, arguments: &[&str]) -> String {
+    let mut command = binary();
+    let told = command.arg("trigger").args(arguments).args(["--url", base, "--config"]).arg(config);
+    let told = told.output().unwrap();
+    assert_eq!(told.status.code(), Some(0), "{}", err(&told));
+    out(&told)
+}
+
+/// Registers a business account to `dev`'s account.
+async fn register(base: &str, business_account: &str) {
+    let account = json!({"accountId": "b1a5ed00-0000-4000-8000-000000000001"});
+    let path = format!("/v1/business-accounts/{business_account}");
+    let (status, answer) = Caller::new().call(base, Method::PUT, &path, account).await.unwrap();
+    assert_eq!(status, 201, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_portfolio_of_three_numbers_goes_from_2000_to_10000_in_dev_by_trigger() {
     let directory = TempDir::new();
     let dev = Dev::start(directory.path());
-    let serves = dev.prints("bellwether serves at ");
-    let base = serves.split([' ', ',']).find(|word| word.starts_with("http://")).unwrap();
+    let base = &dev.base();
     dev.prints("Both samples went the whole way");
     let config = directory.path().join("dev.toml");
-    let trigger = |arguments: &[&str]| {
-        let mut command = binary();
-        let told = command.arg("trigger").args(arguments).args(["--url", base, "--config"]).arg(&config);
-        let told = told.output().unwrap();
-        assert_eq!(told.status.code(), Some(0), "{}", err(&told));
-        out(&told)
-    };
     let numbers = ["15550000001", "15550000002", "15550000003"];
-    for number in numbers {
-        trigger(&["ONBOARDING", "--phone-number", number, "--current-limit", "TIER_2K"]);
-        dev.prints(number);
+    // As often as one likes, as the guide has it: with a business account of its own each time.
+    for portfolio in ["200000000000001", "200000000000002"] {
+        register(base, portfolio).await;
+        let trigger = |arguments: &[&str]| {
+            trigger(base, &config, &[arguments, &["--business-account", portfolio]].concat())
+        };
+        for number in numbers {
+            trigger(&["ONBOARDING", "--phone-number", number, "--current-limit", "TIER_2K"]);
+            dev.prints(number);
+        }
+        let raised =
+            trigger(&["business_capability_update", "--max-daily-conversations-per-business", "10000"]);
+        assert!(raised.contains("\"accepted\":1") && raised.contains("\"derived\":3"), "{raised}");
+        let mut told = BTreeSet::new();
+        for _ in numbers {
+            dev.prints("derived from business_capability_update");
+            let event = dev.prints("\"UPGRADE\"");
+            assert!(event.contains(r#""currentLimit":"TIER_10K","oldLimit":"TIER_2K""#), "{event}");
+            told.extend(numbers.into_iter().filter(|number| event.contains(number)));
+        }
+        assert_eq!(told.len(), 3, "one of each number");
+        let again = trigger(&["UPGRADE", "--phone-number", numbers[0], "--current-limit", "TIER_10K"]);
+        assert!(again.contains("\"resent\":1"), "its own notification says nothing new: {again}");
     }
-    let raised = trigger(&["business_capability_update", "--max-daily-conversations-per-business", "10000"]);
-    // The samples' number has that limit already.
-    assert!(raised.contains("\"accepted\":1") && raised.contains("\"derived\":3"), "{raised}");
-    let mut told = BTreeSet::new();
-    for _ in numbers {
-        dev.prints("derived from business_capability_update");
-        let event = dev.prints("\"UPGRADE\"");
-        assert!(event.contains(r#""currentLimit":"TIER_10K","oldLimit":"TIER_2K""#), "{event}");
-        told.extend(numbers.into_iter().filter(|number| event.contains(number)));
-    }
-    assert_eq!(told.len(), 3, "one of each number");
-    let again = trigger(&["UPGRADE", "--phone-number", numbers[0], "--current-limit", "TIER_10K"]);
-    assert!(again.contains("\"resent\":1"), "its own notification says nothing new: {again}");
+}
+
+#[test]
+fn dev_starts_again_after_its_own_next_steps_although_a_sample_then_tells_nothing_new() {
+    let directory = TempDir::new();
+    let config = directory.path().join("dev.toml");
+    let dev = Dev::start(directory.path());
+    let base = dev.base();
+    dev.prints("Try next");
+    trigger(&base, &config, &["DOWNGRADE"]);
+    let raised = trigger(&base, &config, &["business_capability_update"]);
+    assert!(raised.contains("\"derived\":1"), "to the limit that the sample tells: {raised}");
+    drop(dev);
+    let again = Dev::start(directory.path());
+    again.prints("signing secret");
+    again.prints("that much of the samples is not new");
+    again.prints("The other sample went the whole way");
+    again.prints("Try next");
 }
 
 #[test]
@@ -139,6 +183,11 @@ fn trigger_without_a_server_or_a_secret_says_what_to_do() {
     let unreachable = command.output().unwrap();
     assert_eq!(unreachable.status.code(), Some(8));
     assert!(err(&unreachable).contains("hint:"), "{}", err(&unreachable));
+    let mut command = binary();
+    command.args(["trigger", "business_capability_update", "--current-limit", "TIER_2K"]);
+    let unsuitable = command.output().unwrap();
+    assert_eq!(unsuitable.status.code(), Some(2), "{}", err(&unsuitable));
+    assert!(err(&unsuitable).contains("hint: give --max-daily"), "{}", err(&unsuitable));
     let lost = binary().args(["trigger", "UPGRADE"]).current_dir(directory.path()).output().unwrap();
     assert_eq!(lost.status.code(), Some(3));
     assert!(err(&lost).contains("bellwether dev"), "{}", err(&lost));
@@ -184,7 +233,7 @@ fn check_names_what_is_wrong_with_the_configuration_and_the_store() {
 }
 
 #[test]
-fn check_notes_secrets_that_everyone_may_read_and_that_no_app_is_configured() {
+fn check_notes_secrets_that_everyone_may_read_or_guess_and_that_no_app_is_configured() {
     let directory = TempDir::new();
     let config = directory.path().join("bellwether.toml");
     let store = format!("store.url = 'sqlite:{}'\n", directory.path().join("store.db").display());
@@ -202,6 +251,13 @@ fn check_notes_secrets_that_everyone_may_read_and_that_no_app_is_configured() {
         "{exposed:?}"
     );
     assert!(check(app, 0o640).is_empty() && check(app, 0o600).is_empty());
+    let copied = check("[meta.apps.main]\napp_secret = '...'\nverify_token = '...'", 0o600);
+    assert!(
+        copied.len() == 2
+            && copied[0].contains("meta.apps.main.app_secret")
+            && copied[1].contains("meta.apps.main.verify_token"),
+        "{copied:?}"
+    );
     let bare = check("", 0o644);
     assert!(bare.len() == 1 && bare[0].contains("no Meta app"), "nothing secret is in it: {bare:?}");
 }
