@@ -4,7 +4,7 @@
 //! Four speak of a number: its own notifications (and what the account
 //! publishes), a `business_capability_update` of its business account, readings
 //! of the source of truth, and a person. Whatever they say goes through
-//! [`Learning`]: a thing that is known changes only by what is said for a time
+//! `learning`: a thing that is known changes only by what is said for a time
 //! that is not earlier, so nothing late, repeated or overtaken makes it
 //! regress. The first kind is here; the others, which make events that no
 //! notification said, are in `derived`. What these told is remembered for a
