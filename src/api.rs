@@ -108,8 +108,8 @@ pub struct Setup {
     /// The operator's key from the configuration, if any.
     pub operator_key: Option<SecretString>,
     /// Called when something is left to do after the answer: changes wait for what
-    /// was registered, a reading of the Graph API is due, a bulk replay runs, deliveries of a deleted webhook are to be
-    /// canceled.
+    /// was registered, a reading of the Graph API is due, a bulk replay runs,
+    /// deliveries of a deleted webhook are to be canceled.
     pub errand: Arc<dyn Fn() + Send + Sync>,
     /// The metrics' text, for `GET /metrics`.
     pub metrics: Hook<String>,

@@ -86,8 +86,9 @@ const ROUND: Duration = Duration::from_hours(1);
 /// After the store refused, or a reading ended abruptly.
 const AFTER_FAILURE: Duration = Duration::from_mins(1);
 
-/// Numbers held against what is known in one transaction.
-const OBSERVED_AT_ONCE: usize = 200;
+/// Numbers held against what is known in one transaction: a business account of
+/// thousands must not hold the writer up.
+const OBSERVED_AT_ONCE: usize = 100;
 
 /// The one who asks.
 pub struct Reconciler {
@@ -256,6 +257,7 @@ impl Work {
                 random: self.means.env.entropy.u64(),
             };
             let Some(observed) = self.means.store.observe(observation).await? else { return Ok(None) };
+            self.means.metrics.derived(Derived::Reconciliation, observed.events);
             gain.numbers += observed.numbers;
             gain.learned += observed.learned;
             gain.events += observed.events;
@@ -272,7 +274,6 @@ impl Work {
         let id = &due.business_account;
         match &result {
             Ok(Gain { numbers, learned, events, .. }) if *events > 0 => {
-                self.means.metrics.derived(Derived::Reconciliation, *events);
                 tracing::info!(business_account = %id, numbers, learned, events, "the Graph API told what was missed");
             }
             Ok(gain) => {

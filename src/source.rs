@@ -3,4 +3,5 @@
 //! an answer that was asked for, what is wrong with it comes out.
 
 pub mod graph;
+mod json;
 pub mod meta;

@@ -3,8 +3,9 @@
 //! Three traits. [`Queue`] is the data plane: every call is one transaction,
 //! `Ok` means durable, and after an `Err` the call may be repeated. [`Catalog`]
 //! is the control plane: accounts, webhooks, keys, and the queries behind the
-//! API. [`Reconciliations`] says whom to ask what is true, and when. The service knows nothing else of a store, and all it holds in memory
-//! can be rebuilt from one.
+//! API. [`Reconciliations`] says whom to ask what is true, and when. The service
+//! knows nothing else of a store, and all it holds in memory can be rebuilt from
+//! one.
 //!
 //! What an accepted event owes goes straight from the commit to the dispatcher
 //! through the [`Handover`], while that has room; what does not fit stays due.

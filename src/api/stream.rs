@@ -43,8 +43,8 @@ pub(super) fn register(routes: Routes) -> Routes {
 /// reason, send the last one as `Last-Event-ID` and the stream goes on behind it, without a gap
 /// as far as the journal reaches (`retention.journal_hours`). `event` names what `data` is:
 /// `event` (an `Event`), `delivery` (a `Delivery` as it stood after an attempt, its end or a replay),
-/// `number` (a `NumberRef`), `gap` (a `Gap`: the place is older than what is kept; the stream goes on
-/// with the oldest that is). A comment comes every few seconds while nothing happens.
+/// `number` (a `Number` that changed without an event, or a `Retired`), `gap` (a `Gap`: the place is
+/// older than what is kept; the stream goes on with the oldest that is). A comment comes every few seconds while nothing happens.
 #[utoipa::path(get, path = "/v1/accounts/{accountId}/stream", operation_id = "streamAccount",
     params(wire::StreamQuery, ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last message that was read.")),
     responses(

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::change::Fingerprint;
+use super::change::{CAPABILITY_FIELD, Fingerprint};
 use super::id::Position;
 use super::limit::Step;
 use super::time::Timestamp;
@@ -155,7 +155,7 @@ impl LearnedBy {
         match self {
             Self::Notification => "notification",
             Self::Published => "published",
-            Self::Capability => "business_capability_update",
+            Self::Capability => CAPABILITY_FIELD,
             Self::Reconciliation => "reconciliation",
             Self::Hand => "hand",
         }

@@ -49,7 +49,7 @@ impl Trouble {
     ];
 
     /// The name, for programs.
-    pub const fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::TokenExpired => "token_expired",
             Self::TokenInvalid => "token_invalid",

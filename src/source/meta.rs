@@ -14,7 +14,6 @@ mod account;
 mod capability;
 mod change;
 mod fit;
-pub(super) mod json;
 mod quality;
 mod template;
 mod traffic;
@@ -23,10 +22,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::json::{self, Json, Members};
 use crate::model::change::{Change, Unparsed};
 use crate::model::id::BusinessAccountId;
 use crate::model::time::Timestamp;
-use json::{Json, Members};
 
 /// What a notification holds, in its order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -5,8 +5,9 @@
 //! empty, and still have a next one, because a filter that matches little must
 //! not make one call scan everything.
 
-use tokio::sync::watch;
 pub mod numbers;
+
+use tokio::sync::watch;
 
 use super::Reply;
 use super::journal::{Follow, Followed};

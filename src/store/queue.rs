@@ -47,9 +47,9 @@ pub trait Queue: Send + Sync + 'static {
     /// left.
     fn derive(&self, step: usize, now: Timestamp, random: u64) -> Reply<(u64, bool)>;
 
-    /// Takes what the source of truth says of a business account's numbers, each
-    /// number in a transaction with the events that follow. Repeating it makes
-    /// none twice. `None` if the business account is not registered, or its
+    /// Takes what the source of truth says of a business account's numbers, in one
+    /// transaction with the events that follow: of thousands, a caller gives some
+    /// at a time. Repeating it makes no event twice. `None` if the business account is not registered, or its
     /// account not configured.
     fn observe(&self, observation: Observation) -> Reply<Option<Observed>>;
 

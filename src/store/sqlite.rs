@@ -13,6 +13,7 @@
 //! that what is stored is still delivered.
 
 mod accept;
+mod by_hand;
 mod bytes;
 mod catalog;
 mod claim;
@@ -97,10 +98,10 @@ pub enum Mode {
 
 /// At most so many queries of each kind run at a time; others wait their turn.
 /// Single rows are looked up together.
-const READERS: Shared = Shared { turns: 4, together: 1, longest: LONGEST_QUERY };
-const LOOKUPS: Shared = Shared { turns: 2, together: 64, longest: LONGEST_QUERY };
-const SURVEYS: Shared = Shared { turns: 1, together: 1, longest: LONGEST_QUERY };
-const FOLLOWERS: Shared = Shared { turns: 1, together: 8, longest: LONGEST_QUERY };
+const READERS: Shared = Shared { turns: 4, together: 1 };
+const LOOKUPS: Shared = Shared { turns: 2, together: 64 };
+const SURVEYS: Shared = Shared { turns: 1, together: 1 };
+const FOLLOWERS: Shared = Shared { turns: 1, together: 8 };
 
 /// An open SQLite store.
 #[derive(Clone)]
@@ -157,8 +158,7 @@ impl Sqlite {
         let damage = Damage::default();
         let longest = faults.limits().query.unwrap_or(LONGEST_QUERY);
         let pool = |shared: Shared| {
-            let shared = Shared { longest, ..shared };
-            Arc::new(Readers::new(options.path.clone(), options.mode, shared, damage.clone()))
+            Arc::new(Readers::new(options.path.clone(), options.mode, shared, longest, damage.clone()))
         };
         let (readers, lookups) = (pool(READERS), pool(LOOKUPS));
         let (surveys, followers) = (pool(SURVEYS), pool(FOLLOWERS));
@@ -313,7 +313,7 @@ impl Queue for Sqlite {
     }
 
     fn observe(&self, observation: Observation) -> Reply<Option<Observed>> {
-        observe::in_steps(self.clone(), observation)
+        self.if_space(|store| store.write(move |turn| observe::observe(turn, &observation)))
     }
 
     fn retire(&self, retention: Retention) -> Reply<Option<Position>> {

@@ -160,21 +160,6 @@ struct Inner {
 
 const CHANGES: [&str; 6] = ["accepted", "duplicate", "resent", "unrouted", "unparsed", "ignored"];
 const IGNORED: usize = 5;
-/// The first came about; the others are in the order of [`Trouble::ALL`].
-const READINGS: [&str; 12] = [
-    "succeeded",
-    Trouble::ALL[0].as_str(),
-    Trouble::ALL[1].as_str(),
-    Trouble::ALL[2].as_str(),
-    Trouble::ALL[3].as_str(),
-    Trouble::ALL[4].as_str(),
-    Trouble::ALL[5].as_str(),
-    Trouble::ALL[6].as_str(),
-    Trouble::ALL[7].as_str(),
-    Trouble::ALL[8].as_str(),
-    Trouble::ALL[9].as_str(),
-    Trouble::ALL[10].as_str(),
-];
 const QUEUES: [&str; 3] = ["writer", "dispatch", "in_flight"];
 
 /// Registers a family and takes its members, one for each value of `label`.
@@ -213,7 +198,9 @@ impl Metrics {
         let depths = ("queue_depth", "What waits in memory", "queue");
         let readings =
             ("reconciliations", "Readings of business accounts' numbers from the Graph API", "result");
-        let readings: [Counter; 12] = family(r, readings, READINGS);
+        let results =
+            std::array::from_fn(|at| at.checked_sub(1).map_or("succeeded", |at| Trouble::ALL[at].as_str()));
+        let readings: [Counter; 12] = family(r, readings, results);
         let [reconciled, unread @ ..] = readings;
         let no_space = ("store_no_space", "Whether nothing new is stored, and why: 0 or 1", "reason");
         let ended = [

@@ -201,24 +201,24 @@ pub(in crate::api) struct HistoryChange {
     pub name: &'static str,
     /// How it was; left out if that was not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Told>, example = "TIER_2K")]
-    pub from: Option<Told>,
+    #[schema(value_type = Option<HistoryValue>, example = "TIER_2K")]
+    pub from: Option<HistoryValue>,
     /// How it is since.
     #[schema(example = "TIER_10K")]
-    pub to: Told,
+    pub to: HistoryValue,
 }
 
 /// A value as the number has it.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub(in crate::api) enum Told {
+pub(in crate::api) enum HistoryValue {
     /// Of `flagged`.
     Flag(bool),
     /// Of all else: in Meta's words, as said.
     Word(String),
 }
 
-impl Told {
+impl HistoryValue {
     fn new(what: What, value: &str) -> Self {
         if what == What::Flagged { Self::Flag(is_flagged(value)) } else { Self::Word(value.to_owned()) }
     }
@@ -232,8 +232,8 @@ impl From<HistoryRow> for HistoryItem {
     fn from(row: HistoryRow) -> Self {
         let change = |Changed { what, from, to }: Changed| HistoryChange {
             name: what.as_str(),
-            from: from.map(|from| Told::new(what, from.as_str())),
-            to: Told::new(what, to.as_str()),
+            from: from.map(|from| HistoryValue::new(what, from.as_str())),
+            to: HistoryValue::new(what, to.as_str()),
         };
         Self {
             at: row.at.to_string(),

@@ -2,7 +2,7 @@
 //! or no JSON at all from what stands before it. Branched on are codes, never
 //! texts, and no text is kept: of a malformed token the message repeats it.
 
-use super::super::meta::json::{Json, Members};
+use super::super::json::{Json, Members};
 use crate::model::reconciliation::{Failure, Trouble};
 
 /// What is wrong, if the answer is an error: by its status or by what it says,

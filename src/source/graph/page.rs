@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::super::meta::json::{self, Json, Members};
+use super::super::json::{self, Json, Members};
 use crate::model::number::Subject;
 use crate::model::reading::NumberReading;
 use crate::model::reconciliation::{Failure, Trouble};

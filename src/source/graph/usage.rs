@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::super::meta::json::{self, Json, Members};
+use super::super::json::{self, Json, Members};
 
 /// How much is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

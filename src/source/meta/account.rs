@@ -4,8 +4,8 @@
 
 use serde::Serialize;
 
+use super::super::json::Json;
 use super::fit::{Misfit, list, object, required, text};
-use super::json::Json;
 use crate::model::id::BusinessAccountId;
 use crate::model::time::Timestamp;
 

@@ -3,7 +3,7 @@
 //! it was said of each number. The event itself goes out as it came; this is
 //! what else it means. A limit that can't be read means nothing else.
 
-use super::json::Json;
+use super::super::json::Json;
 
 /// Meta's names for the limit, and whether it is the portfolio's; the first that
 /// is there counts.

@@ -3,7 +3,7 @@
 use ring::digest::{Context, SHA256};
 use serde_json::value::RawValue;
 
-use super::json::Json;
+use super::super::json::Json;
 use super::{account, capability, fit, quality, template};
 use crate::model::change::{CAPABILITY_FIELD, Capability, Change, Detail, Fingerprint, QUALITY_FIELD};
 use crate::model::id::BusinessAccountId;

@@ -2,7 +2,7 @@
 //! kind another: the second means that the model does not fit the value, which
 //! is then passed on untouched instead of bent.
 
-use super::json::Json;
+use super::super::json::Json;
 
 /// The value is not what the model expects.
 #[derive(Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! the limits is taken, each as string or number, known value or not: only a
 //! change that does not say which number, or what happened, can't be read.
 
-use super::json::Json;
+use super::super::json::Json;
 use crate::model::change::Quality;
 use crate::model::number::Subject;
 

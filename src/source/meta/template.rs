@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use super::super::json::Json;
 use super::fit::{Misfit, object, required, text};
-use super::json::Json;
 
 /// The `eventDetails` of all four.
 #[derive(Serialize)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Sqlite;
 use super::derived;
-use super::events::{Kind, Origin, keep_event};
+use super::events::{Kind, Origin, bits, keep_event};
 use super::routes::{Route, find_route};
 use super::writer::Turn;
 use crate::model::change::{Change, Detail};
@@ -119,12 +119,11 @@ fn accept_change(
     receipt: &mut Receipt,
     hearers: &mut usize,
 ) -> rusqlite::Result<()> {
-    let mixed = batch.random.wrapping_add((at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let origin = Origin {
         now: batch.now,
         timestamp: change.time.and_then(Timestamp::from_seconds).unwrap_or(batch.now),
         app: Some(&batch.app),
-        random: u32::try_from(mixed >> 32).unwrap_or(0),
+        random: bits(batch.random, at as u64),
         kind: Kind::Change,
         fill_limits: batch.fill_limits,
     };

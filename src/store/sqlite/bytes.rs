@@ -1,7 +1,7 @@
 //! What is known of numbers, and what changed of it, as bytes: fields of fixed
 //! size or led by their length, big-endian. There is one encoding of a state,
-//! in the tail and in a number's row. What can't be read ends the reading: only
-//! this program writes here, and SQLite has checked the page.
+//! in the tail and in a number's row. Only this program writes here, so what
+//! can't be read is damage: it reads as `None`.
 
 use crate::model::number::{Changed, Known, Latest, LearnedBy, NumberState, Stale, Told, What};
 use crate::model::time::Timestamp;
@@ -82,19 +82,18 @@ pub(super) fn changes(changed: &[Changed], stale: Stale) -> Option<Vec<u8>> {
     Some(to)
 }
 
-pub(super) fn read_changes(bytes: Option<&[u8]>) -> (Vec<Changed>, Stale) {
+pub(super) fn read_changes(bytes: Option<&[u8]>) -> Option<(Vec<Changed>, Stale)> {
     let (mut changed, mut stale) = (Vec::new(), Stale::default());
     let mut from = Reader(bytes.unwrap_or_default());
     while let Some(lead) = from.byte() {
-        let Some(what) = What::from_code(lead & !STALE) else { break };
+        let what = What::from_code(lead & !STALE)?;
         if lead & STALE != 0 {
             stale.insert(what);
             continue;
         }
-        let Some(change) = from.change(what) else { break };
-        changed.push(change);
+        changed.push(from.change(what)?);
     }
-    (changed, stale)
+    Some((changed, stale))
 }
 
 /// The last changes as the first schema kept them in a number's row.
@@ -259,10 +258,12 @@ mod tests {
         stale.insert(What::Status);
         for (changed, stale) in [(changed.clone(), stale), (vec![], stale), (changed, Stale::default())] {
             let bytes = changes(&changed, stale).unwrap();
-            assert_eq!(read_changes(Some(&bytes)), (changed, stale));
+            assert_eq!(read_changes(Some(&bytes)), Some((changed, stale)));
         }
         assert_eq!(changes(&[], Stale::default()), None);
-        assert_eq!(read_changes(None), (vec![], Stale::default()));
-        assert_eq!(read_changes(Some(&[0x55, 1])).0, [], "what can't be read ends the reading");
+        assert_eq!(read_changes(None), Some((vec![], Stale::default())));
+        for damaged in [&[0x55, 1][..], &[0, 0], &[0, 1, 0]] {
+            assert_eq!(read_changes(Some(damaged)), None, "{damaged:x?}");
+        }
     }
 }

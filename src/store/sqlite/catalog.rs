@@ -4,7 +4,8 @@
 use tokio::sync::watch;
 
 use super::{
-    Sqlite, control, deliveries, journal, known, listing, queries, replays, snapshots, undelivered, webhooks,
+    Sqlite, by_hand, control, deliveries, journal, known, listing, queries, replays, snapshots, undelivered,
+    webhooks,
 };
 use crate::model::account::{Account, ApiKey, BusinessAccount};
 use crate::model::attempt::Attempt;
@@ -174,11 +175,11 @@ impl Catalog for Sqlite {
     }
 
     fn put_number(&self, entry: NumberEntry) -> Reply<Entered> {
-        self.if_space(|store| store.write(move |turn| known::put_number(turn, &entry)))
+        self.if_space(|store| store.write(move |turn| by_hand::put_number(turn, &entry)))
     }
 
     fn delete_number(&self, account: AccountId, number: Subject, now: Timestamp) -> Reply<bool> {
-        self.write(move |turn| known::delete_number(turn, account, &number, now))
+        self.write(move |turn| by_hand::delete_number(turn, account, &number, now))
     }
 
     fn deliveries(&self, query: DeliveryQuery) -> Reply<Page<Delivery, DeliveryId>> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
-use super::bytes::read_changes;
 use super::interrupt;
-use super::journal::{Entry, Journal, Told};
+use super::journal::{Entries, Entry, Journal};
 use super::leases::Held;
+use super::rows;
 use super::settle::promote;
 use super::sums;
 use super::supersede;
@@ -112,7 +112,7 @@ pub(super) fn lease_out(turn: &mut Turn<'_>, delivery: DeliveryId, now: Timestam
             attempts_before,
             test: row.get(3)?,
             derived: row.get::<_, Option<i64>>(5)?.and_then(Derived::from_code),
-            stale: read_changes(row.get_ref(6)?.as_blob_or_null()?).1,
+            stale: rows::changes(row, 6)?.1,
             snapshot: row.get::<_, Option<bool>>(7)?.unwrap_or(false),
             body,
         })
@@ -189,11 +189,11 @@ pub(super) fn void_leases(connection: &mut Connection, now: Timestamp) -> rusqli
         .prepare("SELECT id FROM deliveries INDEXED BY deliveries_leased WHERE lease <> 0")?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    let mut told = Told::default();
+    let mut entries = Entries::default();
     for id in &leased {
-        interrupt::at_start(&sql, DeliveryId(*id), now, &mut told)?;
+        interrupt::at_start(&sql, DeliveryId(*id), now, &mut entries)?;
     }
-    Journal::read(&sql)?.write(&sql, &told)?;
+    Journal::read(&sql)?.write(&sql, &entries)?;
     sql.commit()?;
     if !leased.is_empty() {
         tracing::info!(deliveries = leased.len(), "picked up what an earlier run had under way");

@@ -10,7 +10,7 @@
 
 use rusqlite::OptionalExtension;
 
-use super::events::{Kind, Origin, Told, keep};
+use super::events::{Content, Kind, Origin, bits, keep};
 use super::numbers;
 use super::routes::{Route, find_route};
 use super::writer::Turn;
@@ -102,7 +102,7 @@ fn hear(
         let terms = origin.terms(LearnedBy::Capability, turn.memory.last_position + 1);
         let learned = by_capability(&state, digits, hearing.capability, hearing.derive, &terms);
         let number = Number { key, state: &state, business_account: hearing.business_account };
-        events += follow(
+        events += keep_learned(
             turn,
             origin,
             &number,
@@ -122,7 +122,7 @@ pub(super) struct Number<'a> {
 }
 
 /// Keeps what was learned of a number and the events that follow; says how many.
-pub(super) fn follow(
+pub(super) fn keep_learned(
     turn: &mut Turn<'_>,
     origin: &Origin<'_>,
     number: &Number<'_>,
@@ -134,7 +134,7 @@ pub(super) fn follow(
     let mut made = 0_u64;
     for (sequence, event) in (number.state.sequence + 1..).zip(events) {
         let detail = Detail::Quality(event.quality);
-        let told = Told {
+        let content = Content {
             number: number.key,
             sequence,
             detail: &detail,
@@ -143,7 +143,7 @@ pub(super) fn follow(
             derived,
             tells: tells(&detail, Stale::default()),
         };
-        keep(turn, &origin.nth(turn.memory.last_position), number.business_account, &told, route)?;
+        keep(turn, &origin.nth(turn.memory.last_position), number.business_account, &content, route)?;
         made += 1;
     }
     let last = turn.memory.last_position;
@@ -157,14 +157,13 @@ pub(super) fn follow(
 impl Origin<'_> {
     /// The same for one of several events: with random bits of its own.
     fn nth(&self, nth: i64) -> Self {
-        let mixed =
-            u64::from(self.random).wrapping_add(nth.cast_unsigned()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        Self { random: u32::try_from(mixed >> 32).unwrap_or(0), ..*self }
+        Self { random: bits(self.random.into(), nth.cast_unsigned()), ..*self }
     }
 }
 
-/// Takes the oldest update of a configured account that is not through further, by `step` numbers. How
-/// many events followed, and whether more is left.
+/// Takes the oldest update that is not through further, by `step` numbers; one of
+/// an account that is not configured waits until it is. How many events followed,
+/// and whether more is left.
 pub(super) fn go_on(
     turn: &mut Turn<'_>,
     step: usize,
@@ -175,14 +174,14 @@ pub(super) fn go_on(
     let business_account = waiting.business_account.parse::<BusinessAccountId>().ok();
     let route = find_route(turn, &waiting.business_account)?;
     // Moved or unregistered meanwhile: its numbers are no longer the account's.
-    let ours = route.filter(|route| route.account.0 == waiting.account && route.configured);
+    let ours = route.filter(|route| route.account.0 == waiting.account);
     let (mut events, mut through) = (0, true);
     if let (Some(route), Some(business_account)) = (ours, &business_account) {
         let origin = Origin {
             now,
             timestamp: waiting.at,
             app: Some(&waiting.app),
-            random: u32::try_from(random >> 32).unwrap_or(0),
+            random: bits(random, 0),
             kind: Kind::Change,
             fill_limits: true,
         };

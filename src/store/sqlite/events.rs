@@ -92,12 +92,19 @@ pub(super) fn keep_event(
         }
         None => turn.memory.tail.add(turn.sql, account, subject, business_account, next)?,
     };
-    let told = Told { number, sequence, detail: &detail, changed: &changed, stale, derived: None, tells };
-    keep(turn, origin, &change.business_account, &told, route).map(Some)
+    let content =
+        Content { number, sequence, detail: &detail, changed: &changed, stale, derived: None, tells };
+    keep(turn, origin, &change.business_account, &content, route).map(Some)
+}
+
+/// Random bits for the event that is the `nth` made with these.
+pub(super) fn bits(random: u64, nth: u64) -> u32 {
+    let mixed = random.wrapping_add(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    u32::try_from(mixed >> 32).unwrap_or(0)
 }
 
 /// What an event tells, and where it stands among those of its number.
-pub(super) struct Told<'a> {
+pub(super) struct Content<'a> {
     pub(super) number: NumberKey,
     pub(super) sequence: i64,
     pub(super) detail: &'a Detail,
@@ -112,13 +119,13 @@ pub(super) fn keep(
     turn: &mut Turn<'_>,
     origin: &Origin<'_>,
     business_account: &BusinessAccountId,
-    told: &Told<'_>,
+    content: &Content<'_>,
     route: &Route,
 ) -> rusqlite::Result<EventId> {
     let position = turn.memory.last_position + 1;
     let id = EventId::new(origin.now, position, origin.random);
     let envelope = Envelope { id, timestamp: origin.timestamp, business_account, account: route.account_id };
-    let body: Arc<[u8]> = body(envelope, told.detail).into();
+    let body: Arc<[u8]> = body(envelope, content.detail).into();
     let mut insert = turn.sql.prepare_cached(
         "INSERT INTO events (position, accepted_at, random, account, number, sequence, type, app, test, resends, \
                              body, changed, derived, tells, snapshot, sum) \
@@ -129,22 +136,22 @@ pub(super) fn keep(
         origin.now.ms(),
         origin.random,
         route.account.0,
-        told.number.0,
-        told.sequence,
-        event_type(told.detail),
+        content.number.0,
+        content.sequence,
+        event_type(content.detail),
         origin.app,
         origin.kind == Kind::Test,
         &*body,
-        changes(told.changed, told.stale),
-        told.derived.map(Derived::code),
-        told.tells.map(Tells::code),
+        changes(content.changed, content.stale),
+        content.derived.map(Derived::code),
+        content.tells.map(Tells::code),
         (origin.kind == Kind::Snapshot).then_some(true),
         sums::of(&body),
     ))?;
     drop(insert);
     turn.memory.last_position = position;
     turn.tell(origin.now, Entry::Event { account: route.account, position });
-    let Told { number, sequence, stale, derived, tells, .. } = *told;
+    let Content { number, sequence, stale, derived, tells, .. } = *content;
     let event = Owed { id, position, account: route.account, number, sequence, stale, derived, tells, body };
     owe(turn, origin, &event, route)?;
     Ok(id)

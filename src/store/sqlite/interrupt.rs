@@ -7,7 +7,7 @@
 
 use rusqlite::Connection;
 
-use super::journal::{Entry, Told};
+use super::journal::{Entries, Entry};
 use super::settle::promote;
 use super::supersede::{self, Thinned};
 use super::writer::Turn;
@@ -62,7 +62,7 @@ pub(super) fn at_start(
     sql: &Connection,
     delivery: DeliveryId,
     now: Timestamp,
-    told: &mut Told,
+    entries: &mut Entries,
 ) -> rusqlite::Result<()> {
     let Interrupted { account, lane, next_at, entry } = interrupt(sql, delivery, now)?;
     let thinned = if supersede::wants_latest(sql, lane.webhook)? {
@@ -71,15 +71,17 @@ pub(super) fn at_start(
         Thinned::default()
     };
     let ended = thinned.by.map(|_| DeliveryState::Superseded);
-    told.add(now.ms(), ended.map_or(entry, |ended| entry.ended(ended)));
-    thinned.gone.iter().for_each(|gone| told.add(now.ms(), gone.entry(account)));
+    entries.add(now.ms(), ended.map_or(entry, |ended| entry.ended(ended)));
+    thinned.gone.iter().for_each(|gone| entries.add(now.ms(), gone.entry(account)));
     let exhausted = thinned.by.is_none() && next_at.is_none();
     let superseded = thinned.gone.len() + usize::from(thinned.by.is_some());
     let (exhausted, superseded) = (i64::from(exhausted), i64::try_from(superseded).unwrap_or(0));
-    let mut count = sql.prepare_cached("UPDATE facts SET value = value + ?2 WHERE name = ?1")?;
-    count.execute(("deliveries_0", -exhausted - superseded))?;
-    count.execute(("deliveries_2", exhausted))?;
-    count.execute(("deliveries_4", superseded))?;
+    if exhausted + superseded > 0 {
+        let mut count = sql.prepare_cached("UPDATE facts SET value = value + ?2 WHERE name = ?1")?;
+        count.execute(("deliveries_0", -exhausted - superseded))?;
+        count.execute(("deliveries_2", exhausted))?;
+        count.execute(("deliveries_4", superseded))?;
+    }
     if thinned.by.is_none() && next_at.is_some() {
         return Ok(());
     }

@@ -31,21 +31,21 @@ const ROWS_PER_STEP: i64 = 4;
 
 /// What a commit tells.
 #[derive(Default)]
-pub(super) struct Told {
-    entries: Vec<u8>,
+pub(super) struct Entries {
+    bytes: Vec<u8>,
     /// The latest instant among them.
     at: i64,
 }
 
-impl Told {
+impl Entries {
     pub(super) fn add(&mut self, at: i64, entry: Entry) {
         self.at = self.at.max(at);
-        entry.write(&mut self.entries);
+        entry.write(&mut self.bytes);
     }
 
     pub(super) fn append(&mut self, other: &Self) {
         self.at = self.at.max(other.at);
-        self.entries.extend_from_slice(&other.entries);
+        self.bytes.extend_from_slice(&other.bytes);
     }
 }
 
@@ -68,14 +68,14 @@ impl Journal {
 
     /// Writes what a commit tells, as part of its transaction; the journal's last
     /// row now.
-    pub(super) fn write(&mut self, sql: &Connection, told: &Told) -> rusqlite::Result<i64> {
-        let mut left = &told.entries[..];
+    pub(super) fn write(&mut self, sql: &Connection, entries: &Entries) -> rusqlite::Result<i64> {
+        let mut left = &entries.bytes[..];
         if left.is_empty() {
             return Ok(self.last_row);
         }
         let mut insert = sql.prepare_cached("INSERT INTO journal (row, at, entries) VALUES (?1, ?2, ?3)")?;
         // What tells no time happened with what came before it.
-        self.last_at = if told.at > 0 { told.at } else { self.last_at };
+        self.last_at = if entries.at > 0 { entries.at } else { self.last_at };
         while !left.is_empty() {
             let (row, rest) = left.split_at(row_end(left));
             self.last_row += 1;
@@ -124,14 +124,14 @@ mod tests {
         sql.execute_batch(include_str!("../../../migrations/sqlite/0001_spine.sql")).unwrap();
         sql.execute_batch(include_str!("../../../migrations/sqlite/0002_tail.sql")).unwrap();
         sql.execute_batch(include_str!("../../../migrations/sqlite/0004_journal.sql")).unwrap();
-        let mut told = Told::default();
+        let mut entries = Entries::default();
         for position in 1..=20_000 {
-            told.add(5, Entry::Event { account: AccountKey(1), position });
+            entries.add(5, Entry::Event { account: AccountKey(1), position });
         }
         let mut journal = Journal::read(&sql).unwrap();
-        let last = journal.write(&sql, &told).unwrap();
+        let last = journal.write(&sql, &entries).unwrap();
         assert!(last > 1);
-        assert_eq!(journal.write(&sql, &Told::default()).unwrap(), last, "nothing to tell makes no row");
+        assert_eq!(journal.write(&sql, &Entries::default()).unwrap(), last, "nothing to tell makes no row");
         let mut select = sql.prepare("SELECT entries FROM journal ORDER BY row").unwrap();
         let rows: Vec<Vec<u8>> =
             select.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();

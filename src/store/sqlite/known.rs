@@ -1,4 +1,4 @@
-//! Looking at what is known of numbers, and entering it by hand.
+//! Looking at what is known of numbers.
 //!
 //! Rows are late, so each is looked up in the overlay. That is why filters and
 //! orders are no business of SQL: by their digits numbers are walked along the
@@ -11,24 +11,19 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::bytes::read_changes;
-use super::journal::Entry;
 use super::listing::{self, Of, Order, VISITS};
 use super::numbers;
 use super::overlay::Inside;
-use super::rows::{account_key, instant, number_key, page, unreadable};
-use super::writer::Turn;
+use super::rows::{account_key, changes, instant, number_key, page, unreadable};
 use crate::model::event::Derived;
 use crate::model::id::{AccountId, AccountKey, EventId, NumberKey, Position};
 use crate::model::limit::Step;
 use crate::model::number::{LearnedBy, NumberState, Subject, What};
 use crate::model::time::Timestamp;
 use crate::model::word::Word;
-use crate::policy::transition::{Terms, by_hand, retired};
 use crate::store::Error;
 use crate::store::catalog::{
-    Entered, HistoryPlace, HistoryQuery, HistoryRow, NumberEntry, NumberPlace, NumberQuery, NumberRow,
-    NumberSort, Page,
+    HistoryPlace, HistoryQuery, HistoryRow, NumberPlace, NumberQuery, NumberRow, NumberSort, Page,
 };
 
 /// Numbers of an account behind some digits, by their digits.
@@ -230,7 +225,7 @@ fn changed_by(
             None => LearnedBy::Notification,
         };
         let event = Some(EventId::new(at, position, row.get(1)?));
-        let (changed, _) = read_changes(row.get_ref(4)?.as_blob_or_null()?);
+        let (changed, _) = changes(row, 4)?;
         Ok(HistoryRow { place: HistoryPlace(position, 0), at, by, event, changed })
     };
     let row = select.query_row((position, account.0), read).optional()?;
@@ -252,7 +247,7 @@ fn observed(
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = select.query_map((number.0, far, before.0, before.1, limit), |row| {
-        let (changed, _) = read_changes(Some(row.get_ref(4)?.as_blob()?));
+        let (changed, _) = changes(row, 4)?;
         Ok(HistoryRow {
             place: HistoryPlace(row.get(0)?, row.get(1)?),
             at: instant(row, 2)?,
@@ -262,61 +257,4 @@ fn observed(
         })
     })?;
     rows.collect()
-}
-
-pub(super) fn put_number(turn: &mut Turn<'_>, entry: &NumberEntry) -> rusqlite::Result<Entered> {
-    let NumberEntry { number, business_account, entered, now, .. } = entry;
-    let whose = business_account.as_str();
-    let Some(account) = owner(turn, entry.account, whose)? else {
-        return Ok(Entered::UnknownBusinessAccount);
-    };
-    let known = turn.memory.tail.number(turn.sql, account, number)?;
-    let unknown = NumberState::default();
-    let before = known.as_ref().map_or(&unknown, |(_, state)| state);
-    let by = LearnedBy::Hand;
-    let after = turn.memory.last_position;
-    let terms = Terms { now: *now, at: now.whole_seconds(), position: after + 1, by, fill: false };
-    let learned = by_hand(before, number.as_str(), entered, &terms);
-    let new = known.is_none() || before.retired;
-    let key = match &known {
-        Some((key, _)) => {
-            turn.memory.tail.belongs(turn.sql, account, number, whose)?;
-            *key
-        }
-        None => turn.memory.tail.add(turn.sql, account, number, whose, NumberState::default())?,
-    };
-    numbers::observe(turn, account, key, after, (*now, by), &learned.quiet)?;
-    if learned.state != *before {
-        turn.memory.tail.put(key, learned.state);
-    }
-    Ok(if new { Entered::New } else { Entered::Known })
-}
-
-/// The account, if the business account is registered to it.
-fn owner(
-    turn: &Turn<'_>,
-    account: AccountId,
-    business_account: &str,
-) -> rusqlite::Result<Option<AccountKey>> {
-    let mut select = turn.sql.prepare_cached(
-        "SELECT a.key FROM accounts a JOIN business_accounts b ON b.account = a.key \
-         WHERE a.id = ?1 AND b.id = ?2",
-    )?;
-    select.query_row((account.to_string(), business_account), |row| row.get(0).map(AccountKey)).optional()
-}
-
-pub(super) fn delete_number(
-    turn: &mut Turn<'_>,
-    account: AccountId,
-    number: &Subject,
-    now: Timestamp,
-) -> rusqlite::Result<bool> {
-    let Some(account) = account_key(turn.sql, account)? else { return Ok(false) };
-    let Some((key, state)) = turn.memory.tail.number(turn.sql, account, number)? else { return Ok(false) };
-    if state.retired {
-        return Ok(false);
-    }
-    turn.memory.tail.put(key, retired(&state, now));
-    turn.tell(now, Entry::Number { account, number: key });
-    Ok(true)
 }

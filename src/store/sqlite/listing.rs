@@ -9,7 +9,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::model::id::{AccountKey, NumberKey, Position};
 use crate::model::time::Timestamp;
@@ -80,6 +80,24 @@ pub(super) fn extend(sql: &Connection, step: usize) -> rusqlite::Result<bool> {
 
 fn listed(sql: &Connection) -> rusqlite::Result<Position> {
     sql.prepare_cached("SELECT value FROM facts WHERE name = 'listed'")?.query_row([], |row| row.get(0))
+}
+
+/// Reads `columns` of the events past the watermark, newest first, `looks` of them at
+/// most: for who looks for several numbers at once.
+pub(super) fn tail(
+    sql: &Connection,
+    columns: &str,
+    looks: i64,
+    mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut select = sql.prepare_cached(&format!(
+        "SELECT {columns} FROM events WHERE position > ?1 ORDER BY position DESC LIMIT ?2"
+    ))?;
+    let mut rows = select.query((listed(sql)?, looks))?;
+    while let Some(row) = rows.next()? {
+        read(row)?;
+    }
+    Ok(())
 }
 
 /// What a walk does at a position.

@@ -1,58 +1,25 @@
-//! Readings of the source of truth: held against what is known, some numbers a
-//! transaction, so that a business account of thousands holds nothing up. A
-//! reading that breaks off and comes again finds known what it said before.
+//! Readings of the source of truth, held against what is known. One that breaks
+//! off and comes again finds known what it said before.
 
-use std::ops::Range;
-use std::sync::Arc;
-
-use super::Sqlite;
-use super::derived::{Number, follow};
-use super::events::{Kind, Origin};
+use super::derived::{Number, keep_learned};
+use super::events::{Kind, Origin, bits};
 use super::routes::{Route, find_route};
 use super::writer::Turn;
 use crate::model::event::Derived;
 use crate::model::number::{LearnedBy, NumberState, Subject};
 use crate::model::reading::{NumberReading, Reading};
 use crate::policy::transition::by_reading;
-use crate::store::Reply;
 use crate::store::queue::{Observation, Observed};
 
 /// The status of a number where it is in use: in one business account at a time.
 const CONNECTED: &str = "CONNECTED";
 
-/// Numbers in one transaction.
-const STEP: usize = 100;
-
-/// Takes the whole reading; see [`crate::store::Queue::observe`].
-pub(super) fn in_steps(store: Sqlite, observation: Observation) -> Reply<Option<Observed>> {
-    let observation = Arc::new(observation);
-    Box::pin(async move {
-        let mut sum = Observed::default();
-        let all = observation.reading.numbers.len();
-        // An empty reading, too, says whether there is anybody to take one.
-        for from in (0..all.max(1)).step_by(STEP) {
-            let observation = Arc::clone(&observation);
-            let range = from..all.min(from + STEP);
-            let step =
-                store.if_space(move |store| store.write(move |turn| observe(turn, &observation, range)));
-            let Some(step) = step.await? else { return Ok(None) };
-            sum.numbers += step.numbers;
-            sum.learned += step.learned;
-            sum.events += step.events;
-        }
-        Ok(Some(sum))
-    })
-}
-
-fn observe(
-    turn: &mut Turn<'_>,
-    observation: &Observation,
-    range: Range<usize>,
-) -> rusqlite::Result<Option<Observed>> {
+/// Takes a reading, or some numbers of one; see [`crate::store::Queue::observe`].
+pub(super) fn observe(turn: &mut Turn<'_>, observation: &Observation) -> rusqlite::Result<Option<Observed>> {
     let route = find_route(turn, observation.reading.business_account.as_str())?;
     let Some(route) = route.filter(|route| route.configured) else { return Ok(None) };
     let mut observed = Observed::default();
-    for number in &observation.reading.numbers[range] {
+    for number in &observation.reading.numbers {
         let Some(subject) = Subject::number(&number.display_phone_number) else { continue };
         observed.numbers += 1;
         let (learned, events) = take(turn, observation, number, &subject, &route)?;
@@ -75,7 +42,7 @@ fn take(
         now: *now,
         timestamp: *at,
         app: None,
-        random: u32::try_from(random >> 32).unwrap_or(0),
+        random: bits(*random, 0),
         kind: Kind::Change,
         fill_limits: true,
     };
@@ -102,6 +69,6 @@ fn take(
     };
     let nothing = NumberState::default();
     let number = Number { key, state: before.unwrap_or(&nothing), business_account };
-    let events = follow(turn, &origin, &number, learned, (by, Some(Derived::Reconciliation)), route)?;
+    let events = keep_learned(turn, &origin, &number, learned, (by, Some(Derived::Reconciliation)), route)?;
     Ok((unknown, events))
 }

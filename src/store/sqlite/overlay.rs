@@ -14,7 +14,7 @@ use crate::model::id::NumberKey;
 use crate::model::number::NumberState;
 
 /// A number, and what is known of it.
-pub(super) type Told = (NumberKey, Arc<NumberState>);
+pub(super) type Current = (NumberKey, Arc<NumberState>);
 
 /// What is known of numbers whose rows are late. Clones are the same.
 #[derive(Clone, Default)]
@@ -37,7 +37,7 @@ impl Overlay {
     }
 
     /// A commit is durable: what it told, and what it wrote into rows.
-    pub(super) fn follow(&self, told: Vec<Told>, written: Vec<Told>) {
+    pub(super) fn catch_up(&self, told: Vec<Current>, written: Vec<Current>) {
         if told.is_empty() && written.is_empty() {
             return;
         }
@@ -121,9 +121,9 @@ mod tests {
     fn a_state_is_here_from_its_commit_until_its_row_has_it() {
         let overlay = Overlay::default();
         let third = state(3);
-        overlay.follow(vec![(KEY, Arc::clone(&third))], vec![]);
+        overlay.catch_up(vec![(KEY, Arc::clone(&third))], vec![]);
         assert_eq!(overlay.enter().newest(KEY, row(1)).sequence, 3);
-        overlay.follow(vec![], vec![(KEY, third)]);
+        overlay.catch_up(vec![], vec![(KEY, third)]);
         assert_eq!(overlay.enter().newest(KEY, row(3)).sequence, 3);
         assert!(overlay.inner().states.is_empty() && overlay.inner().left.is_empty());
     }
@@ -132,9 +132,9 @@ mod tests {
     fn whoever_began_before_the_row_was_written_still_sees_what_it_is_to_say() {
         let overlay = Overlay::default();
         let third = state(3);
-        overlay.follow(vec![(KEY, Arc::clone(&third))], vec![]);
+        overlay.catch_up(vec![(KEY, Arc::clone(&third))], vec![]);
         let (early, other) = (overlay.enter(), overlay.enter());
-        overlay.follow(vec![], vec![(KEY, third)]);
+        overlay.catch_up(vec![], vec![(KEY, third)]);
         let late = overlay.enter();
         drop(other);
         assert_eq!(early.newest(KEY, row(1)).sequence, 3);
@@ -148,10 +148,10 @@ mod tests {
     #[test]
     fn what_has_changed_since_its_row_was_written_stays() {
         let overlay = Overlay::default();
-        overlay.follow(vec![(KEY, state(4))], vec![(KEY, state(3))]);
+        overlay.catch_up(vec![(KEY, state(4))], vec![(KEY, state(3))]);
         assert_eq!(overlay.enter().newest(KEY, row(3)).sequence, 4);
         // As read again after a rollback: another copy of the same.
-        overlay.follow(vec![], vec![(KEY, state(4))]);
+        overlay.catch_up(vec![], vec![(KEY, state(4))]);
         assert!(overlay.inner().states.is_empty());
     }
 }

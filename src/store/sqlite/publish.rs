@@ -2,7 +2,7 @@
 
 use rusqlite::OptionalExtension;
 
-use super::events::{Kind, Origin, keep_event};
+use super::events::{Kind, Origin, bits, keep_event};
 use super::routes::{Route, find_route};
 use super::rows::within_bytes;
 use super::writer::Turn;
@@ -49,7 +49,7 @@ pub(super) fn publish(turn: &mut Turn<'_>, publication: &Publication) -> rusqlit
         now: publication.now,
         timestamp: publication.timestamp.unwrap_or(publication.now),
         app: None,
-        random: u32::try_from(publication.random >> 32).unwrap_or(0),
+        random: bits(publication.random, 0),
         kind: match publication.audience {
             Audience::Test(_) => Kind::Test,
             Audience::Routed => Kind::Change,

@@ -38,8 +38,6 @@ pub(super) struct Shared {
     pub(super) turns: usize,
     /// At most so many queries in one snapshot.
     pub(super) together: usize,
-    /// A query that takes longer is interrupted.
-    pub(super) longest: Duration,
 }
 
 /// A few read-only connections.
@@ -47,6 +45,8 @@ pub(super) struct Readers {
     path: PathBuf,
     mode: Mode,
     shared: Shared,
+    /// A query that takes longer is interrupted.
+    longest: Duration,
     idle: Mutex<Vec<Connection>>,
     waiting: Mutex<VecDeque<Job>>,
     turns: Arc<Semaphore>,
@@ -55,9 +55,10 @@ pub(super) struct Readers {
 
 impl Readers {
     /// A pool; what a query meets of `damage` is noted there.
-    pub(super) fn new(path: PathBuf, mode: Mode, shared: Shared, damage: Damage) -> Self {
+    pub(super) fn new(path: PathBuf, mode: Mode, shared: Shared, longest: Duration, damage: Damage) -> Self {
         let turns = Arc::new(Semaphore::new(shared.turns));
-        Self { path, mode, shared, idle: Mutex::default(), waiting: Mutex::default(), turns, damage }
+        let (idle, waiting) = (Mutex::default(), Mutex::default());
+        Self { path, mode, shared, longest, idle, waiting, turns, damage }
     }
 
     /// Answers `query` from a snapshot that is no older than this call.
@@ -139,7 +140,7 @@ impl Readers {
             None => open_reader(&self.path)?,
         };
         let started = Instant::now();
-        let longest = self.shared.longest;
+        let longest = self.longest;
         let too_long = move || started.elapsed() > longest;
         connection.progress_handler(STEPS_PER_LOOK, Some(too_long))?;
         let snapshot = connection.transaction()?;

@@ -84,7 +84,8 @@ fn revive(turn: &mut Turn<'_>, account: AccountKey, met: Met, now: Timestamp) ->
     let attempts = sql
         .prepare_cached(
             "UPDATE deliveries SET state = 0, due_at = ?2, lease = 0, attempts_before = attempts, \
-             started_at = NULL, duration_ms = NULL, status = NULL, answer = NULL, superseded_by = NULL WHERE id = ?1 RETURNING attempts",
+             started_at = NULL, duration_ms = NULL, status = NULL, answer = NULL, superseded_by = NULL \
+         WHERE id = ?1 RETURNING attempts",
         )?
         .query_row((met.id.0, due.then_some(now.ms())), |row| row.get(0))?;
     let (delivery, state) = (met.id, DeliveryState::Pending);

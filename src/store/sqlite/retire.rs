@@ -88,8 +88,8 @@ fn retire_event(turn: &mut Turn<'_>, position: Position) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Keys, unparsed, unrouted, observations and finished bulk replays; says whether a table had
-/// a full step to remove.
+/// Keys, unparsed, unrouted, observations, finished bulk replays and the journal;
+/// says whether a table had a full step to remove.
 fn retire_rest(turn: &mut Turn<'_>, retention: Retention) -> rusqlite::Result<bool> {
     let step = i64::try_from(retention.step).unwrap_or(i64::MAX);
     let (events_before, keys_before) = (retention.events_before.ms(), retention.keys_before.ms());

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rusqlite::OptionalExtension;
-use rusqlite::types::Type;
 
+use super::rows::unreadable;
 use super::writer::{ROUTES, Turn};
 use crate::model::id::{AccountId, AccountKey, SubAccountId, WebhookKey};
 use crate::model::webhook::WebhookType;
@@ -52,7 +52,7 @@ fn read_route(turn: &Turn<'_>, business_account: &str) -> rusqlite::Result<Optio
             let sub_account: Option<String> = row.get(4)?;
             let route = Route {
                 account: AccountKey(row.get(0)?),
-                account_id: account_id.parse().map_err(|_| damaged(1))?,
+                account_id: account_id.parse().map_err(|_| unreadable(1))?,
                 configured: row.get(2)?,
                 waiting: row.get(3)?,
                 webhooks: Vec::new(),
@@ -79,8 +79,8 @@ fn candidates(turn: &Turn<'_>, account: AccountKey) -> rusqlite::Result<(Vec<Can
         let (scope, kind): (String, String) = (row.get(1)?, row.get(2)?);
         let candidate = Candidate {
             key: WebhookKey(row.get(0)?),
-            scope: scope.parse().map_err(|_| damaged(1))?,
-            kind: WebhookType::parse(&kind).ok_or_else(|| damaged(2))?,
+            scope: scope.parse().map_err(|_| unreadable(1))?,
+            kind: WebhookType::parse(&kind).ok_or_else(|| unreadable(2))?,
             enabled: row.get(3)?,
         };
         Ok((candidate, row.get(4)?))
@@ -88,9 +88,4 @@ fn candidates(turn: &Turn<'_>, account: AccountKey) -> rusqlite::Result<(Vec<Can
     let rows: Vec<(Candidate, bool)> = rows.collect::<rusqlite::Result<_>>()?;
     let latest = rows.iter().filter(|(_, latest)| *latest).map(|(candidate, _)| candidate.key).collect();
     Ok((rows.into_iter().map(|(candidate, _)| candidate).collect(), latest))
-}
-
-/// What stands in that column is not what was checked before it was stored.
-fn damaged(column: usize) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, "not as it was stored".into())
 }

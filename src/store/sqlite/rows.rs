@@ -9,7 +9,7 @@ use crate::model::attempt::{Attempt, OutcomeClass};
 use crate::model::delivery::{Delivery, DeliveryState};
 use crate::model::event::Derived;
 use crate::model::id::{AccountId, AccountKey, DeliveryId, EventId, NumberKey, WebhookId, WebhookKey};
-use crate::model::number::Subject;
+use crate::model::number::{Changed, Stale, Subject};
 use crate::model::time::Timestamp;
 use crate::store::catalog::{EventRow, Page};
 use crate::store::{Error, ErrorKind};
@@ -143,7 +143,7 @@ pub(super) fn event(
             resends: row.get(5)?,
             test: row.get(6)?,
             derived: row.get::<_, Option<i64>>(9)?.and_then(Derived::from_code),
-            stale: read_changes(row.get_ref(10)?.as_blob_or_null()?).1,
+            stale: changes(row, 10)?.1,
             snapshot: row.get::<_, Option<bool>>(11)?.unwrap_or(false),
             body: row.get(7)?,
         };
@@ -151,6 +151,11 @@ pub(super) fn event(
         Ok((event, row.get(8)?))
     };
     select.query_row((position, account.0), read).optional()
+}
+
+/// What changed, and what was told late.
+pub(super) fn changes(row: &Row<'_>, column: usize) -> rusqlite::Result<(Vec<Changed>, Stale)> {
+    read_changes(row.get_ref(column)?.as_blob_or_null()?).ok_or_else(|| unreadable(column))
 }
 
 /// An attempt from eight columns, the first of them at `at`.

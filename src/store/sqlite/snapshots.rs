@@ -9,7 +9,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::events::{Kind, Origin, Told, keep};
+use super::events::{Content, Kind, Origin, bits, keep};
 use super::numbers::NumberRow;
 use super::publish::target;
 use super::routes::{Route, find_route};
@@ -127,17 +127,16 @@ fn tell(
     let alone = Route { webhooks: vec![webhook], ..(*route).clone() };
     for told in standing(&state, subject.as_str()) {
         let position = turn.memory.last_position.cast_unsigned() + 1;
-        let mixed = random.wrapping_add(position.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let timestamp = told.since.unwrap_or(now);
         let origin = Origin {
             now,
             timestamp,
             app: None,
-            random: u32::try_from(mixed >> 32).unwrap_or(0),
+            random: bits(random, position),
             kind: Kind::Snapshot,
             fill_limits: false,
         };
-        let told = Told {
+        let content = Content {
             number,
             sequence: state.sequence,
             detail: &told.detail,
@@ -146,7 +145,7 @@ fn tell(
             derived: None,
             tells: tells(&told.detail, Stale::default()),
         };
-        keep(turn, &origin, &business_account, &told, &alone)?;
+        keep(turn, &origin, &business_account, &content, &alone)?;
     }
     Ok(())
 }

@@ -6,8 +6,7 @@ use ring::digest::{SHA256, digest};
 
 use super::rows::unreadable;
 
-/// The sum of a body: the first four bytes of its SHA-256, which is at hand and
-/// takes the processor half a microsecond.
+/// The sum of a body: the first four bytes of its SHA-256, which is at hand.
 pub(super) fn of(body: &[u8]) -> i64 {
     let digest = digest(&SHA256, body);
     digest.as_ref().iter().take(4).fold(0, |sum, byte| sum << 8 | i64::from(*byte))

@@ -14,7 +14,7 @@ use super::leases::next_waiting;
 use super::settle::promote;
 use super::writer::Turn;
 use crate::model::delivery::{DeliveryState, Lane};
-use crate::model::id::{AccountKey, DeliveryId, Position, WebhookKey};
+use crate::model::id::{AccountKey, DELIVERIES_PER_EVENT, DeliveryId, Position, WebhookKey};
 use crate::model::time::Timestamp;
 use crate::policy::supersede::{Tells, superseded};
 
@@ -72,14 +72,13 @@ pub(super) fn thin(
     (given, tells): (DeliveryId, Option<Tells>),
 ) -> rusqlite::Result<Thinned> {
     let mut all = waiting(sql, account, lane, given)?;
-    let mut thinned = Thinned { left: !all.is_empty(), ..Thinned::default() };
+    let mut thinned = Thinned::default();
     if all.is_empty() {
         return Ok(thinned);
     }
     let at = all.partition_point(|waiting| waiting.id < given);
     all.insert(at, Waiting { id: given, head: false, tells });
     let told: Vec<_> = all.iter().map(|waiting| (waiting.id.position(), waiting.tells)).collect();
-    thinned.left = false;
     for (waiting, by) in all.iter().zip(superseded(&told)) {
         let attempts = match by {
             Some(by) => mark(sql, waiting.id, by)?,
@@ -108,11 +107,11 @@ fn waiting(
 ) -> rusqlite::Result<Vec<Waiting>> {
     let mut select = sql.prepare_cached(
         "SELECT d.id, d.due_at IS NOT NULL, e.tells FROM deliveries d INDEXED BY deliveries_pending \
-         LEFT JOIN events e ON e.position = d.id / 16384 \
+         LEFT JOIN events e ON e.position = d.id / ?6 \
          WHERE d.account = ?1 AND d.webhook = ?2 AND d.number = ?3 AND d.state = 0 AND d.lease = 0 \
          AND d.id <> ?4 ORDER BY d.id LIMIT ?5",
     )?;
-    let values = (account.0, lane.webhook.0, lane.number.0, but.0, LOOKED_AT);
+    let values = (account.0, lane.webhook.0, lane.number.0, but.0, LOOKED_AT, DELIVERIES_PER_EVENT);
     let rows = select.query_map(values, |row| {
         let tells: Option<i64> = row.get(2)?;
         Ok(Waiting {

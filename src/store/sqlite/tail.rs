@@ -19,7 +19,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::numbers;
-use super::overlay::Told;
+use super::overlay::Current;
 use super::rows::unreadable;
 use crate::model::change::Fingerprint;
 use crate::model::id::{AccountKey, NumberKey};
@@ -83,8 +83,8 @@ pub(super) struct Tail {
     added: usize,
     /// What this commit says of numbers, and what it writes into their rows: for
     /// those who read rows, once it is durable.
-    told: Vec<Told>,
-    written: Vec<Told>,
+    told: Vec<Current>,
+    written: Vec<Current>,
     /// The last row, and the last of those being folded.
     last_row: i64,
     old_row: i64,
@@ -143,7 +143,7 @@ impl Tail {
         sql: &Connection,
         account: AccountKey,
         subject: &Subject,
-    ) -> rusqlite::Result<Option<Told>> {
+    ) -> rusqlite::Result<Option<Current>> {
         let remembered = self.keys.get(&account).and_then(|keys| keys.get(subject)).map(|place| place.key);
         let key = if let Some(key) = remembered.filter(|key| self.numbers.contains_key(key)) {
             key
@@ -230,12 +230,12 @@ impl Tail {
     }
 
     /// What the commit said of numbers, and wrote into their rows.
-    pub(super) fn take_news(&mut self) -> (Vec<Told>, Vec<Told>) {
+    pub(super) fn take_news(&mut self) -> (Vec<Current>, Vec<Current>) {
         (std::mem::take(&mut self.told), std::mem::take(&mut self.written))
     }
 
     /// All numbers of the tail: their rows may be late.
-    pub(super) fn late(&self) -> Vec<Told> {
+    pub(super) fn late(&self) -> Vec<Current> {
         self.numbers.iter().map(|(key, known)| (*key, Arc::clone(&known.state))).collect()
     }
 
@@ -288,6 +288,7 @@ impl Tail {
     /// Folds at most `slice` of the old entries, the keys first; removes their rows
     /// once all are through.
     pub(super) fn fold_some(&mut self, sql: &Connection, slice: usize) -> rusqlite::Result<()> {
+        let folding = self.is_folding();
         let mut insert = sql.prepare_cached(
             "INSERT INTO seen (time, fingerprint, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
         )?;
@@ -308,7 +309,9 @@ impl Tail {
         if self.old.len() > 0 {
             return Ok(());
         }
-        sql.prepare_cached("DELETE FROM tail WHERE row <= ?1")?.execute([self.old_row])?;
+        if folding {
+            sql.prepare_cached("DELETE FROM tail WHERE row <= ?1")?.execute([self.old_row])?;
+        }
         if self.numbers.len() > NUMBERS {
             self.numbers.retain(|_, known| known.young);
             self.keys.clear();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::deliveries::last_failure;
-use super::listing::VISITS;
+use super::listing::{self, VISITS};
 use super::rows::{self, account_key, page, unreadable, webhook_key};
 use crate::model::id::{AccountId, AccountKey, DeliveryId, NumberKey, Position, WebhookId, WebhookKey};
 use crate::model::time::Timestamp;
@@ -130,15 +130,11 @@ fn acknowledged(sql: &Connection, webhook: WebhookKey, at: Position) -> rusqlite
 
 /// Where events past the listing's watermark stand, by number, newest first.
 fn tail(sql: &Connection) -> rusqlite::Result<HashMap<i64, Vec<Position>>> {
-    let mut select = sql.prepare_cached(
-        "SELECT position, number FROM events \
-         WHERE position > (SELECT value FROM facts WHERE name = 'listed') ORDER BY position DESC LIMIT ?1",
-    )?;
-    let mut rows = select.query([TAIL])?;
     let mut tail: HashMap<i64, Vec<Position>> = HashMap::new();
-    while let Some(row) = rows.next()? {
+    listing::tail(sql, "position, number", TAIL, |row| {
         tail.entry(row.get(1)?).or_default().push(row.get(0)?);
-    }
+        Ok(())
+    })?;
     Ok(tail)
 }
 

@@ -68,7 +68,7 @@ impl State {
         let memory = Memory::read(&connection, opened)?;
         webhooks::tell_accounts(&connection, &handover)?;
         let told = watch::Sender::new(memory.journal.last_row());
-        overlay.follow(memory.tail.late(), Vec::new());
+        overlay.catch_up(memory.tail.late(), Vec::new());
         Ok(Self {
             connection,
             memory,
@@ -148,7 +148,7 @@ impl State {
                 .memory
                 .tail
                 .commit(&sql)
-                .and_then(|()| self.memory.journal.write(&sql, &effects.told))
+                .and_then(|()| self.memory.journal.write(&sql, &effects.entries))
                 .map_err(Error::from)
                 .and_then(|row| {
                     effects.journaled = row;
@@ -169,7 +169,7 @@ impl State {
 
     fn carry_out(&self, effects: Effects) {
         let (told, written) = effects.numbers;
-        self.overlay.follow(told, written);
+        self.overlay.catch_up(told, written);
         effects.due.iter().for_each(|(webhook, at)| self.handover.note_due(*webhook, *at));
         effects.changed.iter().for_each(|webhook| self.handover.note_changed(*webhook));
         effects.settled.iter().for_each(|state| self.metrics.settled(*state));

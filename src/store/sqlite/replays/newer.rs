@@ -18,6 +18,7 @@ use crate::policy::supersede::Tells;
 use crate::store::Error;
 use crate::store::catalog::Replay;
 use crate::store::sqlite::deliveries::{Filter, Met};
+use crate::store::sqlite::listing;
 use crate::store::sqlite::rows::unreadable;
 use crate::store::sqlite::supersede::told;
 
@@ -57,20 +58,16 @@ pub(super) fn standing_for(
 
 /// The events of these numbers that no index has yet, newest first.
 fn tail(sql: &Connection, numbers: &BTreeSet<NumberKey>) -> rusqlite::Result<BTreeMap<NumberKey, Newer>> {
-    let mut select = sql.prepare_cached(
-        "SELECT position, number, tells FROM events \
-         WHERE position > (SELECT value FROM facts WHERE name = 'listed') ORDER BY position DESC LIMIT ?1",
-    )?;
-    let mut rows = select.query([TAIL])?;
     let mut tail: BTreeMap<NumberKey, Newer> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
+    listing::tail(sql, "position, number, tells", TAIL, |row| {
         let number = NumberKey(row.get(1)?);
         if numbers.contains(&number)
             && let Some(tells) = row.get::<_, Option<i64>>(2)?.and_then(Tells::from_code)
         {
             tail.entry(number).or_default().push((row.get(0)?, tells));
         }
-    }
+        Ok(())
+    })?;
     Ok(tail)
 }
 

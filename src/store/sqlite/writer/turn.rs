@@ -10,7 +10,7 @@ use crate::model::id::{AccountKey, Position, WebhookKey};
 use crate::model::time::Timestamp;
 use crate::store::Handover;
 use crate::store::queue::{Claimed, Lease};
-use crate::store::sqlite::journal::{Entry, Journal, Told};
+use crate::store::sqlite::journal::{Entries, Entry, Journal};
 use crate::store::sqlite::leases::Leases;
 use crate::store::sqlite::overlay;
 use crate::store::sqlite::routes::Route;
@@ -70,11 +70,11 @@ pub(super) struct Effects {
     counts: [i64; 5],
     unrouted: i64,
     pub(super) settled: Vec<DeliveryState>,
-    pub(super) told: Told,
+    pub(super) entries: Entries,
     /// The journal's last row with this commit.
     pub(super) journaled: i64,
     /// What is known of numbers, and which rows were written: for readers.
-    pub(super) numbers: (Vec<overlay::Told>, Vec<overlay::Told>),
+    pub(super) numbers: (Vec<overlay::Current>, Vec<overlay::Current>),
 }
 
 impl<'a> Turn<'a> {
@@ -160,7 +160,7 @@ impl<'a> Turn<'a> {
 
     /// The journal tells of it, with this commit.
     pub(in crate::store::sqlite) fn tell(&mut self, now: Timestamp, entry: Entry) {
-        self.effects.told.add(now.ms(), entry);
+        self.effects.entries.add(now.ms(), entry);
     }
 
     /// So many changes more (or fewer) wait unrouted.
@@ -184,7 +184,7 @@ impl Effects {
         self.due.extend(other.due);
         self.changed.extend(other.changed);
         self.settled.extend(other.settled);
-        self.told.append(&other.told);
+        self.entries.append(&other.entries);
         self.unrouted += other.unrouted;
         for (sum, change) in self.counts.iter_mut().zip(other.counts) {
             *sum += change;
