@@ -20,7 +20,7 @@ use crate::model::event::Derived;
 use crate::policy::signature::{MetaKey, SignatureError, verify_meta};
 use crate::secrets;
 use crate::source::meta;
-use crate::store::queue::{Batch, Item, Receipt, Waiting};
+use crate::store::queue::{Batch, Derivation, Item, Receipt, Waiting};
 use crate::store::{Error, Store};
 use crate::telemetry::{Metrics, Refused};
 
@@ -231,7 +231,8 @@ impl Intake {
     /// says whether more is left.
     pub async fn derive_rest(&self) -> Result<bool, Error> {
         let (now, random) = (self.env.clock.now(), self.env.entropy.u64());
-        let (events, more) = self.store.derive(DERIVE_STEP, now, random).await?;
+        let derivation = Derivation { step: DERIVE_STEP, now, fill_limits: self.fill_limits, random };
+        let (events, more) = self.store.derive(derivation).await?;
         self.metrics.derived(Derived::Capability, events);
         Ok(more)
     }
@@ -266,10 +267,10 @@ fn item(item: meta::Item) -> Item {
 }
 
 fn reread(waiting: &Waiting) -> Item {
-    let Waiting { row, business_account, time, field, raw, .. } = waiting;
+    let Waiting { row, business_account, time, received_at, field, raw, .. } = waiting;
     let read: Result<_, Unparsed> = match meta::reread(business_account, *time, field, raw) {
         meta::Item::Change(change) => Ok(change),
         meta::Item::Unparsed(unparsed) => Err(unparsed),
     };
-    Item::Waiting(*row, read)
+    Item::Waiting { row: *row, received_at: *received_at, read }
 }

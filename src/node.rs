@@ -56,7 +56,7 @@ pub struct Settings {
     pub rules: Arc<Rules>,
     /// Whether no delivery is attempted: the store keeps what is owed.
     pub paused: bool,
-    /// When an event that has not arrived is late; `None`: nobody looks.
+    /// When an event that has not arrived is late; `None`: none ever is.
     pub late_after: Option<Duration>,
     /// How deliveries are attempted.
     pub dispatch: dispatch::Options,
@@ -135,11 +135,14 @@ impl Node {
         }
         tasks.spawn(janitor.run(watched.clone()));
         let (found, late) = watch::channel(Late::default());
-        if let Some(threshold) = settings.late_after {
-            let (store, clock, metrics) = (Arc::clone(store), env.clock.clone(), metrics.clone());
-            let lateness = Lateness { store, clock, metrics, threshold, found };
-            tasks.spawn(lateness.run(watched.clone()));
-        }
+        let lateness = Lateness {
+            store: Arc::clone(store),
+            clock: env.clock.clone(),
+            metrics: metrics.clone(),
+            threshold: settings.late_after,
+            found,
+        };
+        tasks.spawn(lateness.run(watched.clone()));
         let readiness = readiness(settings, parts, watched.clone(), late);
         let errands = move || {
             errand.notify_one();

@@ -19,7 +19,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use ring::digest::{SHA256, digest};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -56,6 +57,8 @@ pub struct Options {
     pub page_timeout: Duration,
     /// Whether ratings become `FLAGGED` and `UNFLAGGED`.
     pub flags: bool,
+    /// Whether the events that follow say limits that are known.
+    pub fill_limits: bool,
 }
 
 /// What a reconciler works with.
@@ -97,17 +100,15 @@ pub struct Reconciler {
     wake: Arc<Notify>,
     readings: JoinSet<Ended>,
     under_way: HashMap<Id, BusinessAccountId>,
-    /// Until when nobody is asked with the token for all.
-    held_until: Option<Timestamp>,
     /// Until when nobody is asked at all.
     paused_until: Option<Timestamp>,
 }
 
-/// What a reading leaves behind.
+/// Whether it is kept how a reading went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
-    /// It is kept how it went; the token for all is to rest for so long.
-    Kept(Option<Duration>),
+    /// It is.
+    Kept,
     /// The store did not keep it.
     Unkept,
 }
@@ -117,18 +118,15 @@ impl Reconciler {
     /// be due.
     pub fn new(means: Means, options: Options, wake: Arc<Notify>) -> Self {
         let work = Arc::new(Work { means, options });
-        Self {
-            work,
-            wake,
-            readings: JoinSet::new(),
-            under_way: HashMap::new(),
-            held_until: None,
-            paused_until: None,
-        }
+        Self { work, wake, readings: JoinSet::new(), under_way: HashMap::new(), paused_until: None }
     }
 
     /// Asks, for ever.
     pub async fn run(mut self) {
+        while let Err(error) = self.work.begin().await {
+            tracing::warn!(%error, "reading from the Graph API does not begin; trying again");
+            tokio::time::sleep(AFTER_FAILURE).await;
+        }
         loop {
             let wait = self.look().await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "what is to be read from the Graph API is not known; trying again");
@@ -151,11 +149,10 @@ impl Reconciler {
         if let Some(until) = self.paused_until.filter(still) {
             return Ok(until.since(now));
         }
-        let held = self.held_until.filter(still);
         let look = Look {
             now,
             horizon: horizon(options.every, now),
-            everyone: options.token_for_all.is_some() && held.is_none(),
+            everyone: options.token_for_all.is_some(),
             // What is under way is due still.
             limit: options.at_once + self.under_way.len(),
         };
@@ -168,21 +165,18 @@ impl Reconciler {
             let task = self.readings.spawn(async move { work.read(due).await });
             self.under_way.insert(task.id(), id);
         }
-        let next = agenda.next.into_iter().chain(held).min();
+        let next = agenda.next.into_iter().chain(agenda.held_until).min();
         Ok(next.map_or(ROUND, |next| next.since(now).min(ROUND)))
     }
 
     fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) {
-        let now = self.work.means.env.clock.now();
         let (task, ended) = ended.unwrap_or_else(|error| {
             tracing::error!(%error, "a reading of the Graph API ended abruptly");
             (error.id(), Ended::Unkept)
         });
         self.under_way.remove(&task);
-        match ended {
-            Ended::Kept(None) => {}
-            Ended::Kept(Some(hold)) => self.held_until = self.held_until.max(Some(now.plus(hold))),
-            Ended::Unkept => self.paused_until = Some(now.plus(AFTER_FAILURE)),
+        if ended == Ended::Unkept {
+            self.paused_until = Some(self.work.means.env.clock.now().plus(AFTER_FAILURE));
         }
     }
 }
@@ -194,6 +188,13 @@ struct Work {
 }
 
 impl Work {
+    /// Says which token for all is used: with a new one, what failed before is
+    /// tried at once.
+    async fn begin(&self) -> Result<(), Error> {
+        let mark = self.options.token_for_all.as_ref().map(mark);
+        self.means.store.use_token_for_all(mark, self.means.env.clock.now()).await
+    }
+
     /// One reading from end to end.
     async fn read(&self, due: Due) -> Ended {
         let began = Instant::now();
@@ -218,7 +219,7 @@ impl Work {
         };
         match kept.await {
             Ok(false) => Ended::Unkept,
-            Ok(true) => Ended::Kept(hold.shared.filter(|_| due.token.is_none())),
+            Ok(true) => Ended::Kept,
             Err(error) => {
                 let error: Error = error;
                 tracing::warn!(%error, "what was read from the Graph API could not be kept; reading it again later");
@@ -254,6 +255,7 @@ impl Work {
                 now: self.means.env.clock.now(),
                 reading,
                 flags: self.options.flags,
+                fill_limits: self.options.fill_limits,
                 random: self.means.env.entropy.u64(),
             };
             let Some(observed) = self.means.store.observe(observation).await? else { return Ok(None) };
@@ -289,6 +291,8 @@ impl Work {
             }
         }
         let held_until = hold.longest().map(|hold| now.plus(hold.min(LONGEST_HOLD)));
+        let shared = hold.shared.filter(|_| due.token.is_none());
+        let all_held_until = shared.map(|hold| now.plus(hold.min(LONGEST_HOLD)));
         let note = Note {
             business_account: id.clone(),
             due_at: due.due_at,
@@ -297,7 +301,14 @@ impl Work {
             result,
             next_at,
             held_until,
+            all_held_until,
         };
         self.means.store.note_reconciliation(note).await
     }
+}
+
+/// What tells a token from another and does not tell it: the start of its SHA-256.
+fn mark(token: &SecretString) -> i64 {
+    let digest = digest(&SHA256, token.expose_secret().as_bytes());
+    i64::from_be_bytes(digest.as_ref().first_chunk().copied().unwrap_or_default())
 }

@@ -189,8 +189,8 @@ async fn put(
 
 /// Retires a number.
 ///
-/// What is known of it is forgotten; its history stays. Should anything speak of
-/// it again, it is back, and its sequence goes on.
+/// What is known of it is forgotten; its history stays. Should anything be said of
+/// it for a later time, it is back, and its sequence goes on.
 #[utoipa::path(delete, path = "/v1/accounts/{accountId}/phone-numbers/{phoneNumber}",
     operation_id = "deletePhoneNumber",
     responses((status = 204, description = "Retired")),
@@ -206,7 +206,8 @@ async fn delete(
 
 /// Lists what changed of a number, newest first.
 ///
-/// With and without an event, as far back as events are kept.
+/// With and without an event, as far back as events are kept; and that a higher
+/// limit was refused, to the number or its business account.
 #[utoipa::path(get, path = "/v1/accounts/{accountId}/phone-numbers/{phoneNumber}/history",
     operation_id = "getPhoneNumberHistory", params(wire::ListQuery),
     responses((status = 200, description = "A page of changes", body = wire::Page<wire::HistoryItem>)),

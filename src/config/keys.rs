@@ -180,7 +180,7 @@ pub const KEYS: &[Key] = &[
         "delivery.late_after_s",
         Number(1, 31_536_000),
         Unset,
-        "When an event counts as late, in seconds after its acceptance, while it is pending or exhausted: `/readyz` and the metrics `bellwether_late_accounts` and `bellwether_late_oldest_seconds` then tell of it. 900, say.",
+        "When an event counts as late, in seconds after its acceptance, while it is pending or exhausted: `/readyz` and the metric `bellwether_late_accounts` then tell of it. 900, say.",
     ),
     key(
         "delivery.max_in_flight",

@@ -8,6 +8,8 @@ use std::cmp::Ordering;
 /// A limit by what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
+    /// None as yet: less than any (seed, `TIER_NOT_SET`).
+    NotSet,
     /// So many conversations.
     Count(u64),
     /// As many as one likes.
@@ -33,6 +35,9 @@ impl<'a> Step<'a> {
         let word = text.trim();
         let tier = word.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("TIER_"));
         let amount = if tier { &word[5..] } else { word };
+        if amount.eq_ignore_ascii_case("NOT_SET") {
+            return Self::NotSet;
+        }
         if amount.eq_ignore_ascii_case("UNLIMITED") || amount == "-1" {
             return Self::Unlimited;
         }
@@ -43,6 +48,7 @@ impl<'a> Step<'a> {
     pub fn word(self) -> Option<&'static str> {
         match self {
             Self::Count(count) => WORDS.into_iter().find(|(known, _)| *known == count).map(|(_, word)| word),
+            Self::NotSet => Some("TIER_NOT_SET"),
             Self::Unlimited => Some("TIER_UNLIMITED"),
             Self::Other(_) => None,
         }
@@ -52,7 +58,8 @@ impl<'a> Step<'a> {
     pub fn rank(self) -> u64 {
         match self {
             Self::Other(_) => 0,
-            Self::Count(count) => count.saturating_add(1).min(u64::MAX - 1),
+            Self::NotSet => 1,
+            Self::Count(count) => count.saturating_add(2).min(u64::MAX - 1),
             Self::Unlimited => u64::MAX,
         }
     }
@@ -63,9 +70,10 @@ impl PartialOrd for Step<'_> {
         match (self, other) {
             (Self::Other(one), Self::Other(other)) => (one == other).then_some(Ordering::Equal),
             (Self::Other(_), _) | (_, Self::Other(_)) => None,
-            (Self::Count(_) | Self::Unlimited, Self::Count(_) | Self::Unlimited) => {
-                Some(self.rank().cmp(&other.rank()))
-            }
+            (
+                Self::NotSet | Self::Count(_) | Self::Unlimited,
+                Self::NotSet | Self::Count(_) | Self::Unlimited,
+            ) => Some(self.rank().cmp(&other.rank())),
         }
     }
 }
@@ -89,12 +97,13 @@ mod tests {
 
     #[test]
     fn a_limit_is_the_same_however_it_is_spelled() {
-        let same: [&[&str]; 5] = [
+        let same: [&[&str]; 6] = [
             &["TIER_10K", "tier_10k", "10000", "10K", "TIER_10000", " 10000 "],
             &["TIER_2K", "2000", "Tier_2k"],
             &["TIER_250", "250"],
             &["TIER_UNLIMITED", "UNLIMITED", "unlimited", "-1", "TIER_-1"],
             &["TIER_1M", "1000000"],
+            &["TIER_NOT_SET", "not_set"],
         ];
         for (at, spellings) in same.iter().enumerate() {
             for spelling in *spellings {
@@ -109,19 +118,18 @@ mod tests {
 
     #[test]
     fn an_unknown_value_equals_only_itself_and_is_neither_more_nor_less() {
-        for text in
-            ["TIER_NOT_SET", "UNTIERED", "", "TIER_", "K", "-2", "10.5K", "1e4", "99999999999999999999"]
-        {
+        for text in ["UNTIERED", "", "TIER_", "K", "-2", "10.5K", "1e4", "99999999999999999999"] {
             assert_eq!(Step::of(text), Step::Other(text));
             assert_eq!(Step::of(text).partial_cmp(&Step::of("TIER_10K")), None);
             assert_eq!(Step::of(text).word(), None);
         }
-        assert_ne!(Step::of("UNTIERED"), Step::of("TIER_NOT_SET"));
+        assert_ne!(Step::of("UNTIERED"), Step::of("UNHEARD_OF"));
     }
 
     #[test]
     fn limits_are_in_order_and_have_the_words_of_events() {
-        let rising = ["TIER_50", "250", "tier_1k", "2000", "TIER_10K", "100000", "1M", "-1"];
+        let rising =
+            ["TIER_NOT_SET", "0", "TIER_50", "250", "tier_1k", "2000", "TIER_10K", "100000", "1M", "-1"];
         for pair in rising.windows(2) {
             assert!(Step::of(pair[0]) < Step::of(pair[1]), "{pair:?}");
         }

@@ -225,6 +225,8 @@ pub struct NumberState {
     pub changed_at: Timestamp,
     /// Whether it was retired by hand: its sequence is all that counts.
     pub retired: bool,
+    /// When it was last retired: what is said for a time before this is of before.
+    pub not_before: Timestamp,
     /// What is known, each thing once.
     pub known: Vec<Known>,
     /// Derived events that may still be repeated, the newest last: at most

@@ -1,15 +1,15 @@
-//! Whose events have not arrived for too long: looked for every half minute, in
-//! small steps, if the configuration says what too long is.
+//! Whose events have not arrived, and for how long: looked for every half minute,
+//! in small steps. If the configuration says what too long is, that is told.
 //!
-//! The metric names accounts, of which there may be very many: so it shows those
-//! beyond the threshold alone, and of these the worst. How many they are is a
-//! number of its own.
+//! The metric names accounts, of which there may be very many: so it shows the
+//! worst alone. How many have something late is a number of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Phase;
 use crate::env::Clock;
@@ -19,15 +19,19 @@ use crate::store::catalog::SweepPlace;
 use crate::store::{Error, Store};
 use crate::telemetry::Metrics;
 
-/// Between two looks.
+/// Between two looks, or so many times what the last one took: a long backlog
+/// costs a small share of the machine.
 const EVERY: Duration = Duration::from_secs(30);
+const SPARING: u32 = 20;
 
 /// Lanes of a step, and the pause after it that leaves the readers to others.
 const STEP: usize = 2_000;
 const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 
-/// Accounts that the metric names at most.
+/// Accounts that the metric names at most, and from which age on: what is
+/// younger is on its way.
 const NAMED: usize = 20;
+const NAMED_FROM: Duration = Duration::from_secs(10);
 
 /// What the last look found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,14 +60,15 @@ pub(super) struct Lateness {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
-    /// What is too long.
-    pub(super) threshold: Duration,
+    /// What is too long, if that is said.
+    pub(super) threshold: Option<Duration>,
     pub(super) found: watch::Sender<Late>,
 }
 
 impl Lateness {
     pub(super) async fn run(self, mut phase: watch::Receiver<Phase>) {
         while *phase.borrow_and_update() == Phase::Running {
+            let began = Instant::now();
             match self.look().await {
                 Ok(oldest) => self.tell(oldest),
                 Err(error) => tracing::warn!(%error, "looking for what has not arrived failed; tried again"),
@@ -71,7 +76,7 @@ impl Lateness {
             tokio::select! {
                 biased;
                 changed = phase.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(EVERY.max(began.elapsed() * SPARING)) => {}
             }
         }
     }
@@ -95,11 +100,13 @@ impl Lateness {
     fn tell(&self, oldest: BTreeMap<AccountId, Timestamp>) {
         let now = self.clock.now();
         let ages = oldest.into_iter().map(|(account, accepted)| (account, now.since(accepted)));
-        let mut late: Vec<_> = ages.filter(|(_, age)| *age > self.threshold).collect();
-        late.sort_by_key(|(account, age)| (std::cmp::Reverse(*age), *account));
-        self.metrics.late(late.len(), &late[..late.len().min(NAMED)]);
-        let oldest = late.first().map(|(_, age)| *age).unwrap_or_default();
-        self.found.send_replace(Late { accounts: late.len(), oldest });
+        let mut waiting: Vec<_> = ages.filter(|(_, age)| *age >= NAMED_FROM).collect();
+        waiting.sort_by_key(|(account, age)| (std::cmp::Reverse(*age), *account));
+        let is_late = |age: Duration| self.threshold.is_some_and(|threshold| age > threshold);
+        let late = waiting.iter().filter(|(_, age)| is_late(*age)).count();
+        self.metrics.undelivered(late, &waiting[..waiting.len().min(NAMED)]);
+        let oldest = waiting.first().map(|(_, age)| *age).unwrap_or_default();
+        self.found.send_replace(Late { accounts: late, oldest });
     }
 }
 

@@ -277,6 +277,7 @@ fn settings(config: &Config, shares: Shares, own: SocketAddr) -> Settings {
             at_once: config.graph.max_in_flight,
             page_timeout: config.graph.page_timeout,
             flags: config.events.flag_from_rating,
+            fill_limits: config.events.fill_limits,
         },
     }
 }

@@ -4,7 +4,7 @@
 //! A quality event tells one kind of thing, by its name: the limit, the flag or
 //! the throughput. It may say further values on the way, as a `FLAGGED` says the
 //! limit. A newer event stands for an older one if it is of the same kind and
-//! says every value that the older one says: then nothing is missing for a
+//! says a limit if the older one does, under whichever of its two names: then nothing is missing for a
 //! receiver, whether it goes by the names or by the values. Anything else would
 //! let the last value of some kind be one that is not the newest.
 //!
@@ -21,8 +21,9 @@ use crate::model::number::{Stale, What};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tells(u8);
 
-// Values that are said.
+/// A limit is said: the number's, or its portfolio's.
 const LIMIT: u8 = 1;
+/// As an earlier schema told the portfolio's from the number's.
 const PORTFOLIO: u8 = 2;
 const VALUES: u8 = LIMIT | PORTFOLIO;
 
@@ -50,7 +51,11 @@ impl Tells {
     /// Whether a newer event that tells this stands for one that tells `older`.
     pub fn stands_for(self, older: Self) -> bool {
         let same_kind = self.0 & KIND == older.0 & KIND;
-        self.0 & STALE == 0 && same_kind && older.0 & VALUES & !self.0 == 0
+        self.0 & STALE == 0 && same_kind && older.says_a_limit() <= self.says_a_limit()
+    }
+
+    fn says_a_limit(self) -> bool {
+        self.0 & VALUES != 0
     }
 }
 
@@ -60,14 +65,10 @@ pub fn tells(detail: &Detail, stale: Stale) -> Option<Tells> {
     let Detail::Quality(quality) = detail else { return None };
     let kind = kind(&quality.event)?;
     let late = |what: What| stale.iter().any(|stale| stale == what);
-    let mut values = 0;
     // On throughput changes the current limit is the throughput's level.
-    if quality.current_limit.is_some() && kind != OF_THROUGHPUT {
-        values |= LIMIT;
-    }
-    if quality.max_daily_conversations_per_business.is_some() {
-        values |= PORTFOLIO;
-    }
+    let own = quality.current_limit.is_some() && kind != OF_THROUGHPUT;
+    let portfolios = quality.max_daily_conversations_per_business.is_some();
+    let values = if own || portfolios { LIMIT } else { 0 };
     let limit_is_late = late(What::Limit) || late(What::PortfolioLimit);
     let own_is_late = match kind {
         OF_LIMIT => limit_is_late,
@@ -145,8 +146,10 @@ mod tests {
             (("ONBOARDING", "", ""), ("UPGRADE", "TIER_10K", ""), true),
             (("UPGRADE", "", ""), ("ONBOARDING", "", ""), true),
             (("UPGRADE", "TIER_10K", ""), ("UPGRADE", "", ""), false),
-            (("UPGRADE", "TIER_10K", "TIER_10K"), ("UPGRADE", "TIER_100K", ""), false),
-            (("UPGRADE", "", "TIER_10K"), ("UPGRADE", "TIER_100K", ""), false),
+            (("UPGRADE", "TIER_10K", "TIER_10K"), ("UPGRADE", "TIER_100K", ""), true),
+            (("UPGRADE", "", "TIER_10K"), ("UPGRADE", "TIER_100K", ""), true),
+            (("UPGRADE", "TIER_10K", ""), ("UPGRADE", "", "TIER_100K"), true),
+            (("FLAGGED", "", "TIER_10K"), ("UNFLAGGED", "TIER_10K", ""), true),
             (("FLAGGED", "", ""), ("UNFLAGGED", "", ""), true),
             (("FLAGGED", "TIER_1K", ""), ("UNFLAGGED", "TIER_1K", ""), true),
             (("FLAGGED", "TIER_1K", ""), ("UNFLAGGED", "", ""), false),

@@ -20,7 +20,7 @@ use crate::model::id::Position;
 use crate::model::number::{Changed, LATEST_KEPT, Latest, LearnedBy, NumberState, Stale, What};
 use crate::model::time::Timestamp;
 use crate::model::word::Word;
-pub use derived::{ByHand, DerivedEvent, Learned, by_capability, by_hand, by_reading, retired};
+pub use derived::{ByHand, DerivedEvent, Learned, brought, by_capability, by_hand, by_reading, retired};
 use learning::Learning;
 
 /// Within this span the latest value, stamped anew, is a resend; and a
@@ -44,6 +44,8 @@ pub struct Terms {
     pub by: LearnedBy,
     /// Whether limits may be filled in; what Meta sent is never altered.
     pub fill: bool,
+    /// Whether another business account speaks than the one that it belongs to.
+    pub elsewhere: bool,
 }
 
 impl Terms {
@@ -76,9 +78,17 @@ pub struct News {
     pub stale: Stale,
 }
 
+/// Whether the number belongs to the business account that speaks from now on:
+/// one that is late does not take it back. What follows counts that as a change.
+pub fn moves(state: &NumberState, terms: &Terms) -> bool {
+    let at = terms.counted();
+    let newest = state.known.iter().map(|known| known.confirmed).max().unwrap_or_default();
+    terms.elsewhere && at >= newest.max(state.not_before)
+}
+
 /// Holds `change` against what is known of its number.
 pub fn transition(state: &NumberState, change: &Change, terms: &Terms) -> Transition {
-    let time = change.time.unwrap_or_else(|| terms.now.seconds());
+    let time = change.time.unwrap_or_else(|| terms.at.seconds());
     let at = terms.counted();
     let own = change.subject.digits().is_some();
     let quality = match &change.detail {
@@ -117,11 +127,17 @@ fn said_again(state: &NumberState, quality: Option<&Quality>, terms: &Terms) -> 
         }
     }
     let Learning { state: mut next, changed, .. } = learning;
-    if !changed.is_empty() {
+    next.retired = next.retired && !revives(state, quality, terms);
+    if !changed.is_empty() || next.retired != state.retired || moves(state, terms) {
         next.revision += 1;
         next.changed_at = terms.now;
     }
     (next, changed)
+}
+
+/// Whether it shows that a number that was retired is in use again.
+fn revives(state: &NumberState, quality: Option<&Quality>, terms: &Terms) -> bool {
+    quality.is_some() && terms.counted() >= state.not_before
 }
 
 fn news(state: &NumberState, change: &Change, quality: Option<&Quality>, time: i64, terms: &Terms) -> News {
@@ -132,14 +148,15 @@ fn news(state: &NumberState, change: &Change, quality: Option<&Quality>, time: i
         }
     }
     let detail = match &change.detail {
-        Detail::Quality(quality) if terms.fill => Detail::Quality(filled(state, quality)),
+        Detail::Quality(quality) if terms.fill => Detail::Quality(filled(state, quality, terms.counted())),
         detail @ (Detail::Quality(_) | Detail::Capability(_) | Detail::Other { .. }) => detail.clone(),
     };
     let Learning { state: next, changed, stale, .. } = learning;
     let state = NumberState {
         sequence: state.sequence + 1,
+        revision: state.revision + i64::from(moves(state, terms)),
         changed_at: terms.now,
-        retired: false,
+        retired: state.retired && !revives(state, quality, terms),
         latest: latest_after(state, change, time, terms.position),
         ..next
     };
@@ -233,18 +250,23 @@ fn latest_after(state: &NumberState, change: &Change, time: i64, event: Position
     latest
 }
 
-fn filled(state: &NumberState, quality: &Quality) -> Quality {
+/// What is known and the change leaves out; the limit that is known is the old
+/// one only if the change says a new one, and is not late.
+fn filled(state: &NumberState, quality: &Quality, at: Timestamp) -> Quality {
     let mut filled = quality.clone();
     if filled.current_limit.is_none() {
         filled.current_limit.clone_from(&quality.max_daily_conversations_per_business);
     }
-    let known = state.value(What::Limit).map(Word::as_str);
+    let known = state.known(What::Limit);
     let speaks_of_limit = matches!(quality.event.as_str(), "UPGRADE" | "DOWNGRADE");
-    if filled.old_limit.is_none() && speaks_of_limit && filled.current_limit.as_deref() != known {
-        filled.old_limit = known.map(str::to_owned);
+    if let (None, true, Some(known), Some(new)) =
+        (&filled.old_limit, speaks_of_limit, known, &filled.current_limit)
+    {
+        let is_old = known.confirmed <= at && !What::Limit.same(&known.value, &Word::new(new));
+        filled.old_limit = is_old.then(|| known.value.as_str().to_owned());
     }
     if filled.current_limit.is_none() && !speaks_of_limit && !speaks_of_throughput(quality) {
-        filled.current_limit = known.map(str::to_owned);
+        filled.current_limit = known.map(|known| known.value.as_str().to_owned());
     }
     filled
 }

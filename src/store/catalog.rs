@@ -23,7 +23,7 @@ use crate::model::time::Timestamp;
 use crate::model::webhook::{DeliveryMode, Scope, Webhook, WebhookType};
 pub use numbers::{
     Entered, HistoryPlace, HistoryQuery, HistoryRow, NumberEntry, NumberPlace, NumberQuery, NumberRow,
-    NumberSort,
+    NumberSort, Refusal,
 };
 
 /// The control plane.

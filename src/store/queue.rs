@@ -43,9 +43,8 @@ pub trait Queue: Send + Sync + 'static {
     fn waiting(&self, limit: usize) -> Reply<Vec<Waiting>>;
 
     /// Holds capability updates against numbers that have not heard of them yet,
-    /// at most `step` of them. Says how many events followed, and whether more is
-    /// left.
-    fn derive(&self, step: usize, now: Timestamp, random: u64) -> Reply<(u64, bool)>;
+    /// some of them. Says how many events followed, and whether more is left.
+    fn derive(&self, derivation: Derivation) -> Reply<(u64, bool)>;
 
     /// Takes what the source of truth says of a business account's numbers, in one
     /// transaction with the events that follow: of thousands, a caller gives some
@@ -81,9 +80,15 @@ pub struct Batch {
 pub enum Item {
     /// A change that is understood.
     Change(Change),
-    /// A change from the unrouted ones, to be routed now, and the row it waits
-    /// in. One that can't be read any more joins the unparsed.
-    Waiting(i64, Result<Change, Unparsed>),
+    /// A change from the unrouted ones, to be routed now.
+    Waiting {
+        /// The row it waits in.
+        row: i64,
+        /// When it came: one that says no time counts for that.
+        received_at: Timestamp,
+        /// The change; one that can't be read any more joins the unparsed.
+        read: Result<Change, Unparsed>,
+    },
     /// Something validly signed that can't be read.
     Unparsed(Unparsed),
 }
@@ -120,6 +125,21 @@ pub struct Observation {
     /// Whether a rating that falls to `RED` or returns from it becomes `FLAGGED`
     /// or `UNFLAGGED`.
     pub flags: bool,
+    /// Whether limits are filled.
+    pub fill_limits: bool,
+    /// Random bits for event ids.
+    pub random: u64,
+}
+
+/// A step with what capability updates left to be derived.
+#[derive(Debug, Clone, Copy)]
+pub struct Derivation {
+    /// At most so many numbers hear.
+    pub step: usize,
+    /// When.
+    pub now: Timestamp,
+    /// Whether limits are filled.
+    pub fill_limits: bool,
     /// Random bits for event ids.
     pub random: u64,
 }
@@ -268,6 +288,8 @@ pub struct Waiting {
     pub business_account: String,
     /// `entry[].time`, in seconds.
     pub time: Option<i64>,
+    /// When it came.
+    pub received_at: Timestamp,
     /// The field.
     pub field: String,
     /// The value, JSON as it came.

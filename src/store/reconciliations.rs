@@ -19,6 +19,11 @@ pub trait Reconciliations: Send + Sync + 'static {
     /// `NotFound` if the business account is not registered.
     fn ask_reconciliation(&self, id: BusinessAccountId, now: Timestamp) -> Reply<()>;
 
+    /// A token for all is in use, of which `mark` tells it from another (`None`:
+    /// there is none). If it is another than before, what Meta asked of that one is
+    /// forgotten, and who could not be read with it is due at `now`.
+    fn use_token_for_all(&self, mark: Option<i64>, now: Timestamp) -> Reply<()>;
+
     /// What is to be read now, the longest due first.
     fn agenda(&self, look: Look) -> Reply<Agenda>;
 
@@ -35,7 +40,8 @@ pub struct Look {
     pub now: Timestamp,
     /// What is due after this is due now: see [`crate::policy::reconciliation::horizon`].
     pub horizon: Timestamp,
-    /// Whether those without an access token of their own are read, too.
+    /// Whether those without an access token of their own are read, too, unless
+    /// Meta wants that nobody asks with the one for all.
     pub everyone: bool,
     /// At most so many.
     pub limit: usize,
@@ -50,6 +56,8 @@ pub struct Agenda {
     pub next: Option<Timestamp>,
     /// How many business accounts could not be read the last time.
     pub failing: u64,
+    /// Until when Meta wants nobody to ask with the token for all.
+    pub held_until: Option<Timestamp>,
 }
 
 /// A reading that is due.
@@ -82,4 +90,7 @@ pub struct Note {
     pub next_at: Timestamp,
     /// Until when Meta wants not to be asked.
     pub held_until: Option<Timestamp>,
+    /// Until when Meta wants nobody to ask with the token that was used, if that
+    /// was the one for all.
+    pub all_held_until: Option<Timestamp>,
 }

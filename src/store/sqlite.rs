@@ -13,6 +13,7 @@
 //! that what is stored is still delivered.
 
 mod accept;
+mod brought;
 mod by_hand;
 mod bytes;
 mod catalog;
@@ -23,6 +24,7 @@ mod damage;
 mod deliveries;
 mod derived;
 mod events;
+mod history;
 mod interrupt;
 mod journal;
 mod known;
@@ -65,8 +67,8 @@ use space::Space;
 use writer::{Handle, State};
 
 use super::queue::{
-    Batch, Lease, Observation, Observed, Publication, Published, Queue, Receipt, Retention, Settled,
-    Settlement, Waiting, Want,
+    Batch, Derivation, Lease, Observation, Observed, Publication, Published, Queue, Receipt, Retention,
+    Settled, Settlement, Waiting, Want,
 };
 use super::{Error, Handover, Reply};
 use crate::env::Faults;
@@ -305,11 +307,11 @@ impl Queue for Sqlite {
     }
 
     /// Without space it waits.
-    fn derive(&self, step: usize, now: Timestamp, random: u64) -> Reply<(u64, bool)> {
+    fn derive(&self, derivation: Derivation) -> Reply<(u64, bool)> {
         if self.space.refusal().is_some() {
             return Box::pin(std::future::ready(Ok((0, false))));
         }
-        self.write(move |turn| derived::go_on(turn, step, now, random))
+        self.write(move |turn| derived::go_on(turn, &derivation))
     }
 
     fn observe(&self, observation: Observation) -> Reply<Option<Observed>> {

@@ -147,7 +147,7 @@ struct Inner {
     connections: Gauge,
     unanswered: Counter,
     late: Gauge,
-    late_oldest: Family<Named, Gauge<f64, AtomicU64>>,
+    undelivered: Family<Named, Gauge<f64, AtomicU64>>,
     log_bytes: Gauge,
     /// In the order of [`NoSpace::ALL`].
     no_space: [Gauge; 3],
@@ -228,7 +228,7 @@ impl Metrics {
             registry: Mutex::default(),
             unanswered: Counter::default(),
             late: Gauge::default(),
-            late_oldest: Family::default(),
+            undelivered: Family::default(),
             log_bytes: Gauge::default(),
             no_space: family(r, no_space, NoSpace::ALL.map(NoSpace::as_str)),
             reconciled,
@@ -286,12 +286,12 @@ impl Metrics {
     }
 
     /// Says how many accounts have an event that is late, and the age of the oldest
-    /// of some of them.
-    pub fn late(&self, accounts: usize, oldest: &[(AccountId, Duration)]) {
-        self.0.late.set(i64::try_from(accounts).unwrap_or(i64::MAX));
-        self.0.late_oldest.clear();
+    /// undelivered one of some accounts.
+    pub fn undelivered(&self, late: usize, oldest: &[(AccountId, Duration)]) {
+        self.0.late.set(i64::try_from(late).unwrap_or(i64::MAX));
+        self.0.undelivered.clear();
         for (account, age) in oldest {
-            let gauge = self.0.late_oldest.get_or_create_owned(&[("account", account.to_string())]);
+            let gauge = self.0.undelivered.get_or_create_owned(&[("account", account.to_string())]);
             gauge.set(age.as_secs_f64());
         }
     }
@@ -375,8 +375,8 @@ impl Inner {
         registry.register("scrapes_unanswered", help, self.unanswered.clone());
         let help = "Accounts with an event that has not arrived for longer than delivery.late_after_s";
         registry.register("late_accounts", help, self.late.clone());
-        let help = "The age of the oldest event that has not arrived, of the worst such accounts";
-        registry.register_with_unit("late_oldest", help, seconds(), self.late_oldest.clone());
+        let help = "The age of the oldest event that has not arrived, of the accounts where it is the oldest";
+        registry.register_with_unit("undelivered_oldest", help, seconds(), self.undelivered.clone());
         let help = "How long a reading from the Graph API took";
         registry.register_with_unit("reconciliation", help, seconds(), self.reading.clone());
         let help = "Business accounts whose last reading from the Graph API failed";

@@ -9,6 +9,7 @@ mod interrupted;
 mod journal;
 mod lease;
 mod listing;
+mod moves;
 mod numbers;
 mod opening;
 mod publish;

@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::model::id::EventId;
 use crate::model::number::{Changed, What};
-use crate::store::catalog::{HistoryRow, NumberRow, NumberSort};
+use crate::store::catalog::{HistoryRow, NumberRow, NumberSort, Refusal};
 
 /// Which numbers.
 #[derive(Deserialize, IntoParams)]
@@ -189,8 +189,31 @@ pub(in crate::api) struct HistoryItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "uuid")]
     pub event_id: Option<String>,
-    /// What changed.
+    /// What changed; nothing if a higher limit was refused.
     pub changes: Vec<HistoryChange>,
+    /// A higher limit was refused or put off (`account_alerts`), for this number or
+    /// for its business account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<HistoryRefusal>,
+}
+
+/// What Meta's alert says.
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct HistoryRefusal {
+    /// What became of the request for a higher limit.
+    #[schema(example = "INCREASED_CAPABILITIES_ELIGIBILITY_FAILED")]
+    pub kind: String,
+    /// How grave it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "CRITICAL")]
+    pub severity: Option<String>,
+    /// Whether it still stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "ACTIVE")]
+    pub status: Option<String>,
+    /// Meta's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
 /// How one thing changed.
@@ -240,6 +263,12 @@ impl From<HistoryRow> for HistoryItem {
             learned_by: row.by.as_str(),
             event_id: row.event.as_ref().map(EventId::to_string),
             changes: row.changed.into_iter().map(change).collect(),
+            refusal: row.refusal.map(|Refusal { kind, severity, status, description }| HistoryRefusal {
+                kind,
+                severity,
+                status,
+                description,
+            }),
         }
     }
 }

@@ -3,8 +3,10 @@
 //! so that whoever receives it need not care where it comes from. What was not
 //! known before is learned without one: it is no change.
 
-use super::Terms;
+use std::time::Duration;
+
 use super::learning::Learning;
+use super::{Terms, moves};
 use crate::model::change::{Capability, Quality};
 use crate::model::id::Position;
 use crate::model::limit::Step;
@@ -76,10 +78,10 @@ impl<'a> Said<'a> {
     }
 
     /// The limit is said to be `said`. What can't be compared with other limits
-    /// neither raises nor lowers one: it is no limit to be held against one.
+    /// neither raises nor lowers one that is known.
     fn limit(&mut self, said: &str, max: Option<&str>) {
         let step = Step::of(said);
-        if matches!(step, Step::Other(_)) {
+        if matches!(step, Step::Other(_)) && self.before.known(What::Limit).is_some() {
             return;
         }
         let word = Word::new(step.word().unwrap_or(said));
@@ -118,8 +120,9 @@ impl<'a> Said<'a> {
     fn learned(self) -> Learned {
         let (mut state, quiet) = (self.learning.state, self.learning.changed);
         state.latest.clone_from(&self.before.latest);
-        state.revision += i64::from(!quiet.is_empty());
-        if !quiet.is_empty() || !self.events.is_empty() {
+        let moved = moves(self.before, self.terms);
+        state.revision += i64::from(moved || !quiet.is_empty());
+        if moved || !quiet.is_empty() || !self.events.is_empty() {
             state.changed_at = self.terms.now;
         }
         Learned { state, events: self.events, quiet }
@@ -157,6 +160,10 @@ pub fn by_reading(
     let unknown = NumberState::default();
     let before = state.unwrap_or(&unknown);
     let mut said = Said::new(before, digits, terms);
+    if before.retired && terms.counted() < before.not_before {
+        // It was read before it was retired.
+        return said.learned();
+    }
     if state.is_none_or(|state| state.retired) {
         said.introduce(reading);
     } else {
@@ -224,8 +231,8 @@ fn flagged_by_reading(state: &NumberState) -> bool {
 /// A person enters a number, or what is known of it: that counts whatever was
 /// said before. It makes no event.
 pub fn by_hand(state: &NumberState, digits: &str, entered: &ByHand, terms: &Terms) -> Learned {
-    let last = state.known.iter().map(|known| known.confirmed).max();
-    let terms = Terms { at: last.map_or(terms.at, |last| last.max(terms.at)), ..*terms };
+    let last = state.known.iter().map(|known| known.confirmed).max().unwrap_or_default();
+    let terms = Terms { at: last.max(state.not_before).max(terms.at), ..*terms };
     let mut said = Said::new(state, digits, &terms);
     said.learning.state.retired = false;
     for (what, value) in &entered.values {
@@ -241,9 +248,45 @@ pub fn by_hand(state: &NumberState, digits: &str, entered: &ByHand, terms: &Term
 }
 
 /// A number that a person retired: what is known of it is forgotten, its
-/// sequence goes on should it come back.
+/// sequence goes on should it come back: by what is said for a later second.
 pub fn retired(state: &NumberState, now: Timestamp) -> NumberState {
-    let NumberState { sequence, revision, .. } = *state;
-    let (known, told, latest) = (Vec::new(), Vec::new(), state.latest.clone());
-    NumberState { sequence, revision: revision + 1, changed_at: now, retired: true, known, told, latest }
+    NumberState {
+        sequence: state.sequence,
+        revision: state.revision + 1,
+        changed_at: now,
+        retired: true,
+        not_before: now.whole_seconds().plus(Duration::from_secs(1)),
+        known: Vec::new(),
+        told: Vec::new(),
+        latest: state.latest.clone(),
+    }
+}
+
+/// What is known of a number elsewhere is known here, too, from now on: its
+/// business account has come with it. What is newer here stays. Each thing that
+/// changed comes with how it had been learned.
+pub fn brought(
+    state: &NumberState,
+    from: &NumberState,
+    now: Timestamp,
+) -> (NumberState, Vec<(LearnedBy, Changed)>) {
+    let mut next = NumberState { retired: false, not_before: from.not_before, ..state.clone() };
+    let mut changed = Vec::new();
+    for known in &from.known {
+        let mut learning = Learning::new(&next, known.by, known.confirmed);
+        learning.say(known.what, known.value.clone(), None);
+        let Learning { state: mut learned, changed: new, .. } = learning;
+        if let Some(taken) =
+            learned.known.iter_mut().find(|taken| taken.what == known.what && !new.is_empty())
+        {
+            taken.since = known.since;
+        }
+        next = NumberState { latest: std::mem::take(&mut next.latest), ..learned };
+        changed.extend(new.into_iter().map(|new| (known.by, new)));
+    }
+    if next != *state {
+        next.revision += 1;
+        next.changed_at = now;
+    }
+    (next, changed)
 }

@@ -20,9 +20,9 @@ impl Learning {
     /// Begins from `state`, but for its latest changes: who needs these brings
     /// them along.
     pub(super) fn new(state: &NumberState, by: LearnedBy, at: Timestamp) -> Self {
-        let NumberState { sequence, revision, changed_at, retired, .. } = *state;
-        let (known, told) = (state.known.clone(), state.told.clone());
-        let state = NumberState { sequence, revision, changed_at, retired, known, told, latest: Vec::new() };
+        let NumberState { sequence, revision, changed_at, retired, not_before, .. } = *state;
+        let (known, told, latest) = (state.known.clone(), state.told.clone(), Vec::new());
+        let state = NumberState { sequence, revision, changed_at, retired, not_before, known, told, latest };
         Self { state, changed: Vec::new(), stale: Stale::default(), by, at }
     }
 
@@ -32,6 +32,10 @@ impl Learning {
         let (by, at) = (self.by, self.at);
         let fresh = Known { what, value, since: at, confirmed: at, by, event };
         let Some(known) = self.state.known.iter_mut().find(|known| known.what == what) else {
+            if at < self.state.not_before {
+                self.stale.insert(what);
+                return false;
+            }
             self.changed.push(Changed { what, from: None, to: fresh.value.clone() });
             self.state.known.push(fresh);
             return true;

@@ -73,6 +73,7 @@ impl Play {
             position: self.position + 1,
             by,
             fill: true,
+            elsewhere: false,
         };
         let learned = match saying {
             Saying::Own(quality, time) => return self.own(&before, quality, *time),
@@ -113,6 +114,7 @@ impl Play {
             position: self.position + 1,
             by: LearnedBy::Notification,
             fill: true,
+            elsewhere: false,
         };
         match transition(before, &change, &terms) {
             Transition::Resent(state, event, _) => {

@@ -59,7 +59,7 @@ fn knowing(values: &[(What, &str)]) -> NumberState {
 }
 
 fn terms(by: LearnedBy, at: i64, position: Position) -> Terms {
-    Terms { now: instant(NOW + 50), at: instant(at), position, by, fill: true }
+    Terms { now: instant(NOW + 50), at: instant(at), position, by, fill: true, elsewhere: false }
 }
 
 fn take(state: &NumberState, change: &Change, position: Position) -> Transition {
@@ -120,7 +120,8 @@ fn limits_are_filled_from_what_is_known_and_never_altered() {
         (&known, ("UPGRADE", "TIER_1K", "", ""), ("TIER_1K", "")),
         (&known, ("UPGRADE", "TIER_10K", "TIER_250", "TIER_100K"), ("TIER_10K", "TIER_250")),
         (&known, ("UPGRADE", "", "", "TIER_10K"), ("TIER_10K", "TIER_1K")),
-        (&known, ("UPGRADE", "", "", ""), ("", "TIER_1K")),
+        (&known, ("UPGRADE", "", "", ""), ("", "")),
+        (&known, ("UPGRADE", "1000", "", ""), ("1000", "")),
         (&known, ("THROUGHPUT_UPGRADE", "TIER_UNLIMITED", "", ""), ("TIER_UNLIMITED", "")),
         (&known, ("THROUGHPUT_UPGRADE", "", "", ""), ("", "")),
     ];
@@ -178,7 +179,8 @@ fn a_late_change_is_told_changes_nothing_and_says_what_of_it_is_stale() {
         ("UPGRADE", "TIER_1K", &[]),
     ];
     for (event, limit, stale) in cases {
-        let (state, _, named) = news(&known, &late(event, limit));
+        let (state, told, named) = news(&known, &late(event, limit));
+        assert_eq!(told.old_limit, None, "{event} {limit}: what is known now was not the limit before");
         assert_eq!(named.iter().collect::<Vec<_>>(), stale, "{event} {limit}");
         assert_eq!((value(&state, What::Limit), value(&state, What::Flagged)), ("TIER_1K", "UNFLAGGED"));
         assert_eq!(state.sequence, 5);
@@ -253,7 +255,9 @@ fn a_capability_update_is_an_upgrade_or_a_downgrade_of_a_limit_that_is_known() {
         ("TIER_UNLIMITED", "-1", "", "TIER_UNLIMITED"),
         ("TIER_2K", "SOMETHING", "", "TIER_2K"),
         ("", "10000", "", "TIER_10K"),
-        ("", "TIER_NOT_SET", "", ""),
+        ("", "TIER_NOT_SET", "", "TIER_NOT_SET"),
+        ("", "SOMETHING", "", "SOMETHING"),
+        ("TIER_250", "TIER_NOT_SET", "DOWNGRADE TIER_250 TIER_NOT_SET", "TIER_NOT_SET"),
     ];
     for (known, said, event, after) in cases {
         let before = if known.is_empty() { NumberState::default() } else { knowing(&[(What::Limit, known)]) };
@@ -432,11 +436,81 @@ fn what_is_entered_by_hand_counts_and_what_is_retired_is_forgotten_but_for_its_s
     assert_eq!((told(&learned), learned.state.sequence, learned.state.revision), (vec![], 4, 1));
     let gone = retired(&learned.state, instant(NOW + 60));
     assert!(gone.retired && gone.known.is_empty());
+    assert_eq!(reading(Some(&gone), &read_limit("TIER_2K"), NOW + 60, 10).state, gone, "read before");
     let back = reading(Some(&gone), &read_limit("TIER_2K"), NOW + 70, 10);
     assert_eq!(
         (told(&back), back.state.sequence, back.state.retired),
         (vec!["ONBOARDING TIER_2K".into()], 5, false)
     );
-    let (own, ..) = news(&gone, &change(quality("FLAGGED", "", "", ""), 1, Some(NOW + 70)));
+    let flagged = |time| change(quality("FLAGGED", "", "", ""), 1, Some(time));
+    let (late, _, stale) = news(&gone, &flagged(NOW + 60));
+    assert!(late.retired && late.known.is_empty(), "what is late is told and revives nothing");
+    assert_eq!(stale.iter().collect::<Vec<_>>(), [What::Flagged]);
+    let (own, ..) = news(&gone, &flagged(NOW + 70));
     assert!(!own.retired);
+    let other = Change {
+        detail: Detail::Other { event_type: "account_update".into(), details: "{}".into() },
+        ..flagged(NOW + 70)
+    };
+    let Transition::News(News { state, .. }) = take(&gone, &other, 9) else { panic!() };
+    assert!(state.retired, "that says nothing of how it is");
+    let (back_late, ..) = news(&own, &change(quality("UPGRADE", "TIER_250", "", ""), 2, Some(NOW + 55)));
+    assert_eq!(value(&back_late, What::Limit), "", "nor is anything learned from before");
+}
+
+#[test]
+fn a_resend_shows_that_a_retired_number_is_in_use() {
+    let upgrade = |time| change(quality("UPGRADE", "TIER_10K", "", ""), 1, Some(time));
+    let (state, ..) = news(&NumberState::default(), &upgrade(NOW));
+    let gone = retired(&state, instant(NOW + 10));
+    for (time, still) in [(NOW + 10, true), (NOW + 11, false)] {
+        let Transition::Resent(next, ..) = take(&gone, &upgrade(time), 10) else { panic!("{time}") };
+        assert_eq!(next.retired, still, "{time}");
+        assert_eq!(value(&next, What::Limit), if still { "" } else { "TIER_10K" });
+        assert_eq!(next.revision, gone.revision + i64::from(!still));
+    }
+}
+
+#[test]
+fn a_number_belongs_to_the_business_account_that_spoke_of_it_for_the_latest_time() {
+    let known = knowing(&[(What::Limit, "TIER_10K")]);
+    for (at, elsewhere, expected) in
+        [(NOW - 101, true, false), (NOW - 100, true, true), (NOW, true, true), (NOW, false, false)]
+    {
+        let terms = Terms { elsewhere, ..terms(LearnedBy::Notification, at, 9) };
+        assert_eq!(moves(&known, &terms), expected, "{at} {elsewhere}");
+        let said = change(quality("UPGRADE", "TIER_100K", "", ""), 1, Some(at));
+        let Transition::News(News { state, .. }) = transition(&known, &said, &terms) else { panic!() };
+        assert_eq!(state.revision, i64::from(expected), "that is a change");
+        let read = by_reading(Some(&known), DIGITS, &read_limit("TIER_10K"), true, &terms);
+        assert_eq!(read.state.revision, i64::from(expected));
+    }
+    let gone = retired(&known, instant(NOW));
+    let late = Terms { elsewhere: true, ..terms(LearnedBy::Notification, NOW, 9) };
+    assert!(!moves(&gone, &late), "nor is it taken from where it was retired by what is late");
+}
+
+#[test]
+fn what_is_known_elsewhere_is_brought_along_and_what_is_newer_here_stays() {
+    let from = knowing(&[(What::Limit, "TIER_10K"), (What::Rating, "GREEN")]);
+    let (new, changed) = brought(&NumberState::default(), &from, instant(NOW));
+    assert_eq!((value(&new, What::Limit), value(&new, What::Rating)), ("TIER_10K", "GREEN"));
+    assert_eq!((new.sequence, new.revision, new.changed_at, changed.len()), (0, 1, instant(NOW), 2));
+    assert!(new.known.iter().all(|known| known.event.is_none()), "another account's events told it");
+    let own = change(quality("UPGRADE", "TIER_2K", "", ""), 1, Some(NOW - 50));
+    let (here, ..) = news(&NumberState::default(), &own);
+    let (merged, changed) = brought(&here, &from, instant(NOW));
+    assert_eq!((value(&merged, What::Limit), value(&merged, What::Rating)), ("TIER_2K", "GREEN"));
+    assert_eq!((merged.sequence, changed.len(), merged.latest.len()), (1, 1, 1));
+    assert_eq!(brought(&merged, &from, instant(NOW + 1)), (merged, vec![]), "once more is nothing");
+}
+
+#[test]
+fn a_change_without_a_time_counts_for_when_it_came() {
+    let known = knowing(&[(What::Limit, "TIER_10K")]);
+    let timeless = change(quality("DOWNGRADE", "TIER_2K", "", ""), 1, None);
+    let late = terms(LearnedBy::Notification, NOW - 9_000, 9);
+    let Transition::News(News { state, stale, .. }) = transition(&known, &timeless, &late) else { panic!() };
+    assert_eq!((value(&state, What::Limit), stale.is_empty()), ("TIER_10K", false));
+    assert_eq!(state.latest[0].time, NOW - 9_000);
 }

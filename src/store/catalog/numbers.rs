@@ -122,6 +122,19 @@ impl FromStr for HistoryPlace {
     }
 }
 
+/// A higher limit was refused or put off: what Meta's alert says of that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// `INCREASED_CAPABILITIES_ELIGIBILITY_FAILED`..
+    pub kind: String,
+    /// `CRITICAL`..
+    pub severity: Option<String>,
+    /// `ACTIVE`..
+    pub status: Option<String>,
+    /// In Meta's words.
+    pub description: Option<String>,
+}
+
 /// What changed of a number at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryRow {
@@ -135,6 +148,8 @@ pub struct HistoryRow {
     pub event: Option<EventId>,
     /// What changed.
     pub changed: Vec<Changed>,
+    /// That it was refused a higher limit.
+    pub refusal: Option<Refusal>,
 }
 
 /// A number entered by hand.

@@ -54,21 +54,21 @@ fn take(
         }
         Item::Change(change) => match routable(turn, change)? {
             Some(route) if !route.waiting => {
-                accept_change(turn, batch, (at, change), &route, receipt, hearers)?;
+                accept_change(turn, batch, (at, change, batch.now), &route, receipt, hearers)?;
             }
             _ => {
                 keep_unrouted(turn, batch, change)?;
                 receipt.unrouted += 1;
             }
         },
-        Item::Waiting(row, Ok(change)) => {
+        Item::Waiting { row, received_at, read: Ok(change) } => {
             if let Some(route) = routable(turn, change)?
                 && take_from_unrouted(turn, *row)?
             {
-                accept_change(turn, batch, (at, change), &route, receipt, hearers)?;
+                accept_change(turn, batch, (at, change, *received_at), &route, receipt, hearers)?;
             }
         }
-        Item::Waiting(row, Err(unparsed)) => {
+        Item::Waiting { row, read: Err(unparsed), .. } => {
             if take_from_unrouted(turn, *row)? {
                 keep_unparsed(turn, batch, unparsed)?;
                 receipt.unparsed += 1;
@@ -114,14 +114,14 @@ fn routable(turn: &mut Turn<'_>, change: &Change) -> rusqlite::Result<Option<Arc
 fn accept_change(
     turn: &mut Turn<'_>,
     batch: &Batch,
-    (at, change): (usize, &Change),
+    (at, change, received_at): (usize, &Change, Timestamp),
     route: &Route,
     receipt: &mut Receipt,
     hearers: &mut usize,
 ) -> rusqlite::Result<()> {
     let origin = Origin {
         now: batch.now,
-        timestamp: change.time.and_then(Timestamp::from_seconds).unwrap_or(batch.now),
+        timestamp: change.time.and_then(Timestamp::from_seconds).unwrap_or(received_at),
         app: Some(&batch.app),
         random: bits(batch.random, at as u64),
         kind: Kind::Change,

@@ -23,17 +23,22 @@ pub(super) fn put_number(turn: &mut Turn<'_>, entry: &NumberEntry) -> rusqlite::
     let before = known.as_ref().map_or(&unknown, |(_, state)| state);
     let by = LearnedBy::Hand;
     let after = turn.memory.last_position;
-    let terms = Terms { now: *now, at: now.whole_seconds(), position: after + 1, by, fill: false };
+    let elsewhere = turn.memory.tail.is_elsewhere(account, number, whose);
+    let terms = Terms { now: *now, at: now.whole_seconds(), position: after + 1, by, fill: false, elsewhere };
     let learned = by_hand(before, number.as_str(), entered, &terms);
     let new = known.is_none() || before.retired;
     let key = match &known {
-        Some((key, _)) => {
-            turn.memory.tail.belongs(turn.sql, account, number, whose)?;
+        Some((key, _)) if elsewhere => {
+            turn.memory.tail.move_to(turn.sql, account, number, whose)?;
             *key
         }
+        Some((key, _)) => *key,
         None => turn.memory.tail.add(turn.sql, account, number, whose, NumberState::default())?,
     };
     numbers::observe(turn, account, key, after, (*now, by), &learned.quiet)?;
+    if learned.quiet.is_empty() && learned.state.revision != before.revision {
+        turn.tell(*now, Entry::Number { account, number: key });
+    }
     if learned.state != *before {
         turn.memory.tail.put(key, learned.state);
     }

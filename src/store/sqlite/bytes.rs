@@ -13,6 +13,9 @@ const STALE: u8 = 0x80;
 /// Leads a word that is not known by its place.
 const SPELLED: u8 = 0xff;
 
+/// Set in the byte that says whether a number is retired if it says since when.
+const SINCE: u8 = 2;
+
 /// Stands for what a [`Told`] has none of.
 const NOTHING: u8 = 0xff;
 
@@ -20,7 +23,11 @@ pub(super) fn write_state(to: &mut Vec<u8>, state: &NumberState) {
     to.extend_from_slice(&state.sequence.to_be_bytes());
     to.extend_from_slice(&state.revision.to_be_bytes());
     to.extend_from_slice(&state.changed_at.ms().to_be_bytes());
-    to.push(u8::from(state.retired));
+    let was_retired = state.not_before != Timestamp::default();
+    to.push(u8::from(state.retired) | if was_retired { SINCE } else { 0 });
+    if was_retired {
+        to.extend_from_slice(&state.not_before.ms().to_be_bytes());
+    }
     write_count(to, state.known.len());
     for known in &state.known {
         to.extend_from_slice(&[known.what.code(), known.by.code()]);
@@ -150,11 +157,15 @@ impl Reader<'_> {
     }
 
     pub(super) fn state(&mut self) -> Option<NumberState> {
+        let (sequence, revision, changed_at) = (self.i64()?, self.i64()?, self.instant()?);
+        let retired = self.byte()?;
+        let not_before = if retired & SINCE == 0 { Timestamp::default() } else { self.instant()? };
         Some(NumberState {
-            sequence: self.i64()?,
-            revision: self.i64()?,
-            changed_at: self.instant()?,
-            retired: self.byte()? != 0,
+            sequence,
+            revision,
+            changed_at,
+            retired: retired & !SINCE != 0,
+            not_before,
             known: self.list(Self::known)?,
             told: self.list(Self::told)?,
             latest: self.list(Self::latest)?,
@@ -226,6 +237,7 @@ mod tests {
             revision: 3,
             changed_at: instant(77),
             retired: true,
+            not_before: instant(70),
             known: vec![
                 known(What::Limit, "TIER_10K", LearnedBy::Capability, Some(4)),
                 known(What::Rating, "f\u{e4}", LearnedBy::Hand, None),

@@ -4,8 +4,8 @@
 use tokio::sync::watch;
 
 use super::{
-    Sqlite, by_hand, control, deliveries, journal, known, listing, queries, replays, snapshots, undelivered,
-    webhooks,
+    Sqlite, by_hand, control, deliveries, history, journal, known, listing, queries, replays, snapshots,
+    undelivered, webhooks,
 };
 use crate::model::account::{Account, ApiKey, BusinessAccount};
 use crate::model::attempt::Attempt;
@@ -171,7 +171,7 @@ impl Catalog for Sqlite {
     }
 
     fn history(&self, query: HistoryQuery) -> Reply<Option<Page<HistoryRow, HistoryPlace>>> {
-        self.read(move |sql| known::history(sql, &query))
+        self.read(move |sql| history::history(sql, &query))
     }
 
     fn put_number(&self, entry: NumberEntry) -> Reply<Entered> {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::store::{Error, ErrorKind};
 
 /// The migrations in order; a store's `user_version` counts those applied.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../../../migrations/sqlite/0001_spine.sql"),
     include_str!("../../../migrations/sqlite/0002_tail.sql"),
     include_str!("../../../migrations/sqlite/0003_numbers.sql"),
@@ -21,6 +21,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../../../migrations/sqlite/0005_graph.sql"),
     include_str!("../../../migrations/sqlite/0006_supersede.sql"),
     include_str!("../../../migrations/sqlite/0007_sums.sql"),
+    include_str!("../../../migrations/sqlite/0008_left.sql"),
 ];
 
 /// "BELL" in ASCII: marks a database file as ours.

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::brought::bring;
 use super::rows::{account_key, instant, known_account, one_more, page, parsed};
 use super::webhooks;
 use super::writer::Turn;
@@ -83,6 +84,7 @@ pub(super) fn delete_account(turn: &mut Turn<'_>, id: AccountId, now: Timestamp)
     webhooks::delete_all(turn, account, now)?;
     sql.execute("DELETE FROM api_keys WHERE account = ?1", [account.0])?;
     sql.execute("DELETE FROM replays WHERE account = ?1", [account.0])?;
+    sql.execute("DELETE FROM business_accounts_left WHERE account = ?1", [account.0])?;
     sql.execute("DELETE FROM accounts WHERE key = ?1", [account.0])?;
     turn.forget_routes();
     Ok(())
@@ -92,9 +94,11 @@ pub(super) fn put_business_account(
     turn: &mut Turn<'_>,
     business_account: &BusinessAccount,
 ) -> Result<bool, Error> {
-    let sql = turn.sql;
-    let account = known_account(sql, business_account.account)?;
+    let account = known_account(turn.sql, business_account.account)?;
     let id = business_account.id.as_str();
+    bring(turn, id, account, business_account.created_at)?;
+    let sql = turn.sql;
+    sql.prepare_cached("DELETE FROM business_accounts_left WHERE id = ?1")?.execute([id])?;
     let new = !sql.prepare_cached("SELECT 1 FROM business_accounts WHERE id = ?1")?.exists([id])?;
     // What waits is routed before anything newer, so that order holds.
     sql.prepare_cached(
@@ -152,11 +156,17 @@ pub(super) fn business_accounts(
 }
 
 pub(super) fn delete_business_account(turn: &mut Turn<'_>, id: &BusinessAccountId) -> Result<(), Error> {
-    let deleted =
-        turn.sql.prepare_cached("DELETE FROM business_accounts WHERE id = ?1")?.execute([id.as_str()])?;
-    if deleted == 0 {
+    let account: Option<i64> = turn
+        .sql
+        .prepare_cached("DELETE FROM business_accounts WHERE id = ?1 RETURNING account")?
+        .query_row([id.as_str()], |row| row.get(0))
+        .optional()?;
+    let Some(account) = account else {
         return Err(Error::new(ErrorKind::NotFound, format!("business account {id} is not registered")));
-    }
+    };
+    let mut keep =
+        turn.sql.prepare_cached("INSERT INTO business_accounts_left (id, account) VALUES (?1, ?2)")?;
+    keep.execute((id.as_str(), account))?;
     turn.forget_routes();
     Ok(())
 }

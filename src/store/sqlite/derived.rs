@@ -11,6 +11,7 @@
 use rusqlite::OptionalExtension;
 
 use super::events::{Content, Kind, Origin, bits, keep};
+use super::journal::Entry;
 use super::numbers;
 use super::routes::{Route, find_route};
 use super::writer::Turn;
@@ -21,6 +22,7 @@ use crate::model::number::{LearnedBy, NumberState, Stale};
 use crate::model::time::Timestamp;
 use crate::policy::supersede::tells;
 use crate::policy::transition::{Learned, by_capability};
+use crate::store::queue::Derivation;
 
 /// How far an update got.
 #[derive(Default)]
@@ -99,7 +101,7 @@ fn hear(
         hearing.number = key;
         let Some((_, state)) = turn.memory.tail.number(turn.sql, route.account, &subject)? else { continue };
         let Some(digits) = subject.digits().filter(|_| !state.retired) else { continue };
-        let terms = origin.terms(LearnedBy::Capability, turn.memory.last_position + 1);
+        let terms = origin.terms(LearnedBy::Capability, turn.memory.last_position + 1, false);
         let learned = by_capability(&state, digits, hearing.capability, hearing.derive, &terms);
         let number = Number { key, state: &state, business_account: hearing.business_account };
         events += keep_learned(
@@ -148,6 +150,9 @@ pub(super) fn keep_learned(
     }
     let last = turn.memory.last_position;
     numbers::observe(turn, route.account, number.key, last, (origin.now, by), &quiet)?;
+    if made == 0 && quiet.is_empty() && state.revision != number.state.revision {
+        turn.tell(origin.now, Entry::Number { account: route.account, number: number.key });
+    }
     if state != *number.state {
         turn.memory.tail.put(number.key, state);
     }
@@ -166,9 +171,7 @@ impl Origin<'_> {
 /// and whether more is left.
 pub(super) fn go_on(
     turn: &mut Turn<'_>,
-    step: usize,
-    now: Timestamp,
-    random: u64,
+    &Derivation { step, now, fill_limits, random }: &Derivation,
 ) -> rusqlite::Result<(u64, bool)> {
     let Some(waiting) = oldest(turn)? else { return Ok((0, false)) };
     let business_account = waiting.business_account.parse::<BusinessAccountId>().ok();
@@ -183,7 +186,7 @@ pub(super) fn go_on(
             app: Some(&waiting.app),
             random: bits(random, 0),
             kind: Kind::Change,
-            fill_limits: true,
+            fill_limits,
         };
         let Waiting { capability, derive, number, .. } = &waiting;
         let mut hearing = Hearing { business_account, capability, derive: *derive, number: *number };

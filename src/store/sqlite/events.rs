@@ -17,7 +17,7 @@ use crate::model::id::{AccountKey, BusinessAccountId, DeliveryId, EventId, Numbe
 use crate::model::number::{Changed, LearnedBy, NumberState, Stale};
 use crate::model::time::Timestamp;
 use crate::policy::supersede::{Tells, tells};
-use crate::policy::transition::{News, Terms, Transition, transition};
+use crate::policy::transition::{News, Terms, Transition, moves, transition};
 use crate::store::queue::Claimed;
 
 /// What an event is made of besides its change.
@@ -36,8 +36,9 @@ impl Origin<'_> {
     /// Under which circumstances `by` speaks; the next event is at `position`.
     /// Meta says times in whole seconds: whoever speaks later within the same one is
     /// not held to be late.
-    pub(super) fn terms(&self, by: LearnedBy, position: Position) -> Terms {
-        Terms { now: self.now, at: self.timestamp.whole_seconds(), position, by, fill: self.fill_limits }
+    pub(super) fn terms(&self, by: LearnedBy, position: Position, elsewhere: bool) -> Terms {
+        let (now, at, fill) = (self.now, self.timestamp.whole_seconds(), self.fill_limits);
+        Terms { now, at, position, by, fill, elsewhere }
     }
 }
 
@@ -67,11 +68,19 @@ pub(super) fn keep_event(
     let known = turn.memory.tail.number(turn.sql, account, subject)?;
     let (key, state) = known.as_ref().map_or((None, &unknown), |(key, state)| (Some(*key), &**state));
     let by = if origin.app.is_some() { LearnedBy::Notification } else { LearnedBy::Published };
-    let news = match transition(state, change, &origin.terms(by, position)) {
+    let terms = origin.terms(by, position, turn.memory.tail.is_elsewhere(account, subject, business_account));
+    let moved = moves(state, &terms);
+    if moved {
+        turn.memory.tail.move_to(turn.sql, account, subject, business_account)?;
+    }
+    let news = match transition(state, change, &terms) {
         Transition::Resent(next, event, changed) => {
             // Only what is known can come again.
             if let Some(key) = key {
                 numbers::observe(turn, account, key, position - 1, (origin.now, by), &changed)?;
+                if changed.is_empty() && next.revision != state.revision {
+                    turn.tell(origin.now, Entry::Number { account, number: key });
+                }
                 turn.memory.tail.put(key, next);
             }
             let mut note =
@@ -86,7 +95,6 @@ pub(super) fn keep_event(
     let sequence = next.sequence;
     let number = match key {
         Some(key) => {
-            turn.memory.tail.belongs(turn.sql, account, subject, business_account)?;
             turn.memory.tail.put(key, next);
             key
         }

@@ -5,26 +5,21 @@
 //! index, as far as a page needs; in any other order all of the account's are
 //! looked at, and the first of them kept.
 
-use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::listing::{self, Of, Order, VISITS};
+use super::listing::VISITS;
 use super::numbers;
 use super::overlay::Inside;
-use super::rows::{account_key, changes, instant, number_key, page, unreadable};
-use crate::model::event::Derived;
-use crate::model::id::{AccountId, AccountKey, EventId, NumberKey, Position};
+use super::rows::{account_key, instant, page};
+use crate::model::id::{AccountId, EventId, Position};
 use crate::model::limit::Step;
-use crate::model::number::{LearnedBy, NumberState, Subject, What};
+use crate::model::number::{NumberState, Subject, What};
 use crate::model::time::Timestamp;
 use crate::model::word::Word;
 use crate::store::Error;
-use crate::store::catalog::{
-    HistoryPlace, HistoryQuery, HistoryRow, NumberPlace, NumberQuery, NumberRow, NumberSort, Page,
-};
+use crate::store::catalog::{NumberPlace, NumberQuery, NumberRow, NumberSort, Page};
 
 /// Numbers of an account behind some digits, by their digits.
 const BEHIND: &str = "SELECT key, business_account, state, sequence, limit_value, limit_since, latest, subject \
@@ -175,86 +170,4 @@ pub(super) fn number(
     let events = events_of(sql, &state)?;
     let (digits, business_account) = (subject.as_str().to_owned(), row.business_account.map(String::from));
     Ok(Some(NumberRow { digits, business_account, state, events }))
-}
-
-/// What changed of a number: the events that changed something and, in between,
-/// what was observed without one.
-pub(super) fn history(
-    sql: &Connection,
-    query: &HistoryQuery,
-) -> Result<Option<Page<HistoryRow, HistoryPlace>>, Error> {
-    let Some(account) = account_key(sql, query.account)? else { return Ok(None) };
-    let Some(number) = number_key(sql, account, &query.number)? else { return Ok(None) };
-    let limit = query.limit.max(1);
-    let before = query.before.unwrap_or(HistoryPlace(Position::MAX, 0));
-    // Events before the place; one at its own position only behind an observation.
-    let end = if before.1 > 0 { before.0.saturating_add(1) } else { before.0 };
-    let mut items = Vec::new();
-    let unread =
-        listing::walk(sql, Of::Number(number), Order::NewestFirst, 0..end, VISITS, &mut |position| {
-            items.extend(changed_by(sql, account, position)?);
-            Ok(if items.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })?;
-    // As far back as events were looked at: what lies further is for the next page.
-    let far = match (unread, items.last()) {
-        (Some(position), _) => position,
-        (None, Some(HistoryRow { place, .. })) if items.len() > limit => place.0,
-        (None, _) => 0,
-    };
-    items.extend(observed(sql, number, before, far, limit + 1)?);
-    items.sort_by_key(|row| Reverse(row.place));
-    let unread = unread.map(|position| HistoryPlace(position, 0));
-    Ok(Some(page(items, limit, unread, |row| row.place)))
-}
-
-fn changed_by(
-    sql: &Connection,
-    account: AccountKey,
-    position: Position,
-) -> Result<Option<HistoryRow>, Error> {
-    let mut select = sql.prepare_cached(
-        "SELECT accepted_at, random, app, derived, changed FROM events \
-         WHERE position = ?1 AND account = ?2 AND changed IS NOT NULL",
-    )?;
-    let read = |row: &Row<'_>| {
-        let at = instant(row, 0)?;
-        let by = match row.get::<_, Option<i64>>(3)?.and_then(Derived::from_code) {
-            Some(Derived::Capability) => LearnedBy::Capability,
-            Some(Derived::Reconciliation) => LearnedBy::Reconciliation,
-            None if row.get_ref(2)?.as_str_or_null()?.is_none() => LearnedBy::Published,
-            None => LearnedBy::Notification,
-        };
-        let event = Some(EventId::new(at, position, row.get(1)?));
-        let (changed, _) = changes(row, 4)?;
-        Ok(HistoryRow { place: HistoryPlace(position, 0), at, by, event, changed })
-    };
-    let row = select.query_row((position, account.0), read).optional()?;
-    // One that only told what was stale changed nothing.
-    Ok(row.filter(|row| !row.changed.is_empty()))
-}
-
-fn observed(
-    sql: &Connection,
-    number: NumberKey,
-    before: HistoryPlace,
-    far: Position,
-    limit: usize,
-) -> rusqlite::Result<Vec<HistoryRow>> {
-    let mut select = sql.prepare_cached(
-        "SELECT after, ordinal, at, by, changed FROM observations \
-         WHERE number = ?1 AND after >= ?2 AND (after, ordinal) < (?3, ?4) \
-         ORDER BY after DESC, ordinal DESC LIMIT ?5",
-    )?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = select.query_map((number.0, far, before.0, before.1, limit), |row| {
-        let (changed, _) = changes(row, 4)?;
-        Ok(HistoryRow {
-            place: HistoryPlace(row.get(0)?, row.get(1)?),
-            at: instant(row, 2)?,
-            by: LearnedBy::from_code(row.get(3)?).ok_or_else(|| unreadable(3))?,
-            event: None,
-            changed,
-        })
-    })?;
-    rows.collect()
 }

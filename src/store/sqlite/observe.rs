@@ -8,7 +8,7 @@ use super::writer::Turn;
 use crate::model::event::Derived;
 use crate::model::number::{LearnedBy, NumberState, Subject};
 use crate::model::reading::{NumberReading, Reading};
-use crate::policy::transition::by_reading;
+use crate::policy::transition::{by_reading, moves};
 use crate::store::queue::{Observation, Observed};
 
 /// The status of a number where it is in use: in one business account at a time.
@@ -37,34 +37,34 @@ fn take(
     subject: &Subject,
     route: &Route,
 ) -> rusqlite::Result<(bool, u64)> {
-    let Observation { now, reading: Reading { business_account, at, .. }, flags, random } = observation;
+    let Observation { now, reading: Reading { business_account, at, .. }, flags, fill_limits, random } =
+        observation;
     let origin = Origin {
         now: *now,
         timestamp: *at,
         app: None,
         random: bits(*random, 0),
         kind: Kind::Change,
-        fill_limits: true,
+        fill_limits: *fill_limits,
     };
     let by = LearnedBy::Reconciliation;
     let known = turn.memory.tail.number(turn.sql, route.account, subject)?;
     // A number that moved is listed by the business account that it left, too.
-    let owner = turn.memory.tail.owner(route.account, subject);
-    let elsewhere = owner.is_some_and(|owner| owner != business_account.as_str());
+    let whose = business_account.as_str();
+    let elsewhere = turn.memory.tail.is_elsewhere(route.account, subject, whose);
     if elsewhere && reading.status.as_deref() != Some(CONNECTED) {
         return Ok((false, 0));
     }
     let digits = subject.digits().unwrap_or_default();
-    let terms = origin.terms(by, turn.memory.last_position + 1);
+    let terms = origin.terms(by, turn.memory.last_position + 1, elsewhere);
     let before = known.as_ref().map(|(_, state)| &**state);
     let learned = by_reading(before, digits, reading, *flags, &terms);
-    let unknown = before.is_none_or(|state| state.retired);
-    let whose = business_account.as_str();
+    let unknown = before.is_none_or(|state| state.retired) && !learned.state.retired;
+    if before.is_some_and(|state| moves(state, &terms)) {
+        turn.memory.tail.move_to(turn.sql, route.account, subject, whose)?;
+    }
     let key = match &known {
-        Some((key, _)) => {
-            turn.memory.tail.belongs(turn.sql, route.account, subject, whose)?;
-            *key
-        }
+        Some((key, _)) => *key,
         None => turn.memory.tail.add(turn.sql, route.account, subject, whose, NumberState::default())?,
     };
     let nothing = NumberState::default();

@@ -4,7 +4,7 @@ use rusqlite::OptionalExtension;
 
 use super::events::{Kind, Origin, bits, keep_event};
 use super::routes::{Route, find_route};
-use super::rows::within_bytes;
+use super::rows::{instant, within_bytes};
 use super::writer::Turn;
 use crate::model::change::Change;
 use crate::model::id::{AccountKey, EventId, WebhookId, WebhookKey};
@@ -140,7 +140,7 @@ pub(super) fn waiting(turn: &mut Turn<'_>, limit: usize) -> rusqlite::Result<Vec
         .optional()?;
     let Some(business_account) = first else { return Ok(Vec::new()) };
     let mut select = turn.sql.prepare_cached(
-        "SELECT row, app, business_account, time, field, raw FROM unrouted \
+        "SELECT row, app, business_account, time, received_at, field, raw FROM unrouted \
          WHERE business_account = ?1 ORDER BY row LIMIT ?2",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -150,8 +150,9 @@ pub(super) fn waiting(turn: &mut Turn<'_>, limit: usize) -> rusqlite::Result<Vec
             app: row.get(1)?,
             business_account: row.get(2)?,
             time: row.get(3)?,
-            field: row.get(4)?,
-            raw: row.get(5)?,
+            received_at: instant(row, 4)?,
+            field: row.get(5)?,
+            raw: row.get(6)?,
         })
     })?;
     // What is left is asked for next.

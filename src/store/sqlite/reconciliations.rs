@@ -24,6 +24,10 @@ impl Reconciliations for Sqlite {
         self.write_apart(move |turn| ask(turn, &id, now))
     }
 
+    fn use_token_for_all(&self, mark: Option<i64>, now: Timestamp) -> Reply<()> {
+        self.add_apart(move |turn| use_token_for_all(turn, mark, now))
+    }
+
     fn agenda(&self, look: Look) -> Reply<Agenda> {
         self.survey(move |sql| agenda(sql, look))
     }
@@ -121,6 +125,36 @@ fn failure(row: &Row<'_>, from: usize) -> rusqlite::Result<Failure> {
     })
 }
 
+/// Facts of the token for all: what tells it from another, and until when Meta
+/// wants nobody to ask with it.
+const TOKEN_FOR_ALL: &str = "graph_token";
+const ALL_HELD_UNTIL: &str = "graph_held_until";
+
+fn fact(sql: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    let mut select = sql.prepare_cached("SELECT value FROM facts WHERE name = ?1")?;
+    select.query_row([name], |row| row.get(0)).optional()
+}
+
+fn use_token_for_all(turn: &Turn<'_>, mark: Option<i64>, now: Timestamp) -> Result<(), Error> {
+    if fact(turn.sql, TOKEN_FOR_ALL)? == mark {
+        return Ok(());
+    }
+    turn.sql
+        .prepare_cached("DELETE FROM facts WHERE name IN (?1, ?2)")?
+        .execute((TOKEN_FOR_ALL, ALL_HELD_UNTIL))?;
+    let Some(mark) = mark else { return Ok(()) };
+    turn.sql
+        .prepare_cached("INSERT INTO facts (name, value) VALUES (?1, ?2)")?
+        .execute((TOKEN_FOR_ALL, mark))?;
+    turn.sql
+        .prepare_cached(
+            "UPDATE business_accounts SET held_until = NULL, reconcile_at = min(reconcile_at, ?1) \
+             WHERE graph_token IS NULL AND id IN (SELECT business_account FROM reconciliations WHERE failures > 0)",
+        )?
+        .execute([now.ms()])?;
+    Ok(())
+}
+
 /// With a token for all, every business account is looked at in the order in
 /// which they are due; else those with a token of their own, by an index of these.
 const OF_ALL: &str = "FROM business_accounts b INDEXED BY business_accounts_to_reconcile \
@@ -129,7 +163,11 @@ const OF_SOME: &str = "FROM business_accounts b INDEXED BY business_accounts_wit
      CROSS JOIN accounts a ON a.key = b.account AND a.chat_apps = 1 WHERE b.graph_token IS NOT NULL AND";
 
 fn agenda(sql: &Connection, look: Look) -> Result<Agenda, Error> {
-    let of_whom = if look.everyone { OF_ALL } else { OF_SOME };
+    // A hold beyond the horizon was reckoned by a clock that was ahead.
+    let held_until = fact(sql, ALL_HELD_UNTIL)?
+        .map(Timestamp::from_ms)
+        .filter(|until| look.everyone && *until > look.now && *until <= look.horizon);
+    let of_whom = if look.everyone && held_until.is_none() { OF_ALL } else { OF_SOME };
     let mut due = Vec::new();
     // What is due beyond the horizon comes first: it was never meant to be so late.
     for (from, until) in [(look.horizon.ms() + 1, i64::MAX), (0, look.now.ms())] {
@@ -149,7 +187,7 @@ fn agenda(sql: &Connection, look: Look) -> Result<Agenda, Error> {
     let next = select.query_row([look.now.ms()], |row| instant(row, 0)).optional()?;
     let failing: i64 =
         sql.query_row("SELECT count(*) FROM reconciliations WHERE failures > 0", [], |row| row.get(0))?;
-    Ok(Agenda { due, next, failing: failing.cast_unsigned() })
+    Ok(Agenda { due, next, failing: failing.cast_unsigned(), held_until })
 }
 
 fn read_due(row: &Row<'_>) -> rusqlite::Result<Due> {
@@ -179,6 +217,14 @@ fn keep(turn: &Turn<'_>, note: &Note) -> Result<(), Error> {
             note.held_until.map(Timestamp::ms),
             note.next_at.ms(),
         ))?;
+    if let Some(until) = note.all_held_until {
+        turn.sql
+            .prepare_cached(
+                "INSERT INTO facts (name, value) VALUES (?1, ?2) \
+                 ON CONFLICT (name) DO UPDATE SET value = max(value, ?2)",
+            )?
+            .execute((ALL_HELD_UNTIL, until.ms()))?;
+    }
     if same == 0 {
         return Ok(());
     }

@@ -189,15 +189,22 @@ impl Tail {
         Ok(key)
     }
 
-    /// The business account that spoke of a number last, once [`Tail::number`] has
-    /// looked it up.
-    pub(super) fn owner(&self, account: AccountKey, subject: &Subject) -> Option<&str> {
-        self.keys.get(&account)?.get(subject)?.business_account.as_deref()
+    /// Whether a number that [`Tail::number`] has looked up is known to belong to
+    /// another business account.
+    pub(super) fn is_elsewhere(
+        &self,
+        account: AccountKey,
+        subject: &Subject,
+        business_account: &str,
+    ) -> bool {
+        let place = self.keys.get(&account).and_then(|keys| keys.get(subject));
+        place.is_some_and(|place| place.business_account.as_deref() != Some(business_account))
+            && subject.digits().is_some()
     }
 
-    /// A business account speaks of a number that is known: from now on it is
-    /// one of its own. That rarely changes, so the row says it at once.
-    pub(super) fn belongs(
+    /// A number that is known belongs to that business account from now on. That
+    /// is rare, so the row says it at once.
+    pub(super) fn move_to(
         &mut self,
         sql: &Connection,
         account: AccountKey,
@@ -205,12 +212,9 @@ impl Tail {
         business_account: &str,
     ) -> rusqlite::Result<()> {
         let place = self.keys.get_mut(&account).and_then(|keys| keys.get_mut(subject));
-        let Some(place) = place.filter(|place| place.business_account.as_deref() != Some(business_account))
-        else {
-            return Ok(());
-        };
+        let Some(place) = place else { return Ok(()) };
         place.business_account = Some(business_account.into());
-        if subject.digits().is_some() { numbers::move_to(sql, place.key, business_account) } else { Ok(()) }
+        numbers::move_to(sql, place.key, business_account)
     }
 
     /// Keeps what is known of a number from now on.

@@ -29,7 +29,7 @@ pub(super) fn batch(faults: &Faults, mut batch: Batch) -> Batch {
             match item {
                 Item::Change(change) => change.fingerprint = unique,
                 Item::Unparsed(unparsed) => unparsed.fingerprint = unique,
-                Item::Waiting(..) => {}
+                Item::Waiting { .. } => {}
             }
         }
     }

@@ -109,13 +109,13 @@ fn every_series_is_there_from_the_start_under_its_name() {
 fn accounts_that_are_late_are_named_until_they_are_no_more() {
     let metrics = Metrics::new();
     let account: AccountId = "0f88f5c4-fae7-4dcf-8ff2-b2990133edea".parse().unwrap();
-    metrics.late(3, &[(account, Duration::from_secs(1_000))]);
-    let named = format!("bellwether_late_oldest_seconds{{account=\"{account}\"}}");
+    metrics.undelivered(3, &[(account, Duration::from_secs(1_000))]);
+    let named = format!("bellwether_undelivered_oldest_seconds{{account=\"{account}\"}}");
     let samples = scraped(&metrics);
     assert!(
         (samples[&named] - 1_000.0).abs() < 1e-9 && (samples["bellwether_late_accounts"] - 3.0).abs() < 1e-9
     );
-    metrics.late(0, &[]);
+    metrics.undelivered(0, &[]);
     let samples = scraped(&metrics);
     assert!(!samples.contains_key(&named) && samples["bellwether_late_accounts"].abs() < 1e-9);
 }

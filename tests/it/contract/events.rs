@@ -146,17 +146,20 @@ fn a_test_event_arrives_marked_and_leaves_the_numbers_sequence_alone() {
 }
 
 #[test]
-fn an_alert_that_refuses_a_higher_limit_is_among_the_events_of_its_number_or_business_account() {
+fn an_alert_that_refuses_a_higher_limit_is_in_the_history_of_its_number_or_of_all_of_its_business_account() {
     simulate(|mut world| async move {
         let shop = world.receiver("shop").await;
         world.notify(upgrade(1, "TIER_10K")).await;
-        let alert = |entity: &str, id: &str| {
+        let alert = |entity: &str, id: &str, kind: &str| {
             let info = json!({"alert_severity": "CRITICAL", "alert_status": "ACTIVE",
-                "alert_type": "INCREASED_CAPABILITIES_ELIGIBILITY_FAILED", "alert_description": "No."});
+                "alert_type": kind, "alert_description": "No."});
             of_field("account_alerts", &json!({"entity_type": entity, "entity_id": id, "alert_info": info}))
         };
-        world.post_signed(&alert("PHONE_NUMBER", "+1 555 000 0001")).await;
-        world.post_signed(&alert("BUSINESS", "506914307656634")).await;
+        let failed = "INCREASED_CAPABILITIES_ELIGIBILITY_FAILED";
+        world.post_signed(&alert("PHONE_NUMBER", "+1 555 000 0001", failed)).await;
+        world.post_signed(&alert("BUSINESS", "506914307656634", failed)).await;
+        world.post_signed(&alert("BUSINESS", "506914307656634", "PROFILE_PICTURE_LOST")).await;
+        world.notify(upgrade(2, "TIER_10K")).await;
         world.quiesce().await;
         let of_number = world.get(&format!("/v1/accounts/{ACCOUNT}/events?phoneNumber=15550000001")).await;
         let types: Vec<_> = of_number["items"]
@@ -166,6 +169,30 @@ fn an_alert_that_refuses_a_higher_limit_is_among_the_events_of_its_number_or_bus
             .map(|event| (event["body"]["eventType"].as_str().unwrap(), event["sequence"].as_i64().unwrap()))
             .collect();
         assert_eq!(types, [("account_alerts", 2), ("phone_number_quality_update", 1)]);
-        assert_eq!(shop.count(), 3, "the other one is told too, of the business account");
+        assert_eq!(shop.count(), 5, "the others are told too, of the business account");
+        let refused = async |number: &str, limit: usize| {
+            let (mut items, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let path =
+                    format!("/v1/accounts/{ACCOUNT}/phone-numbers/{number}/history?limit={limit}{cursor}");
+                let page = world.get(&path).await;
+                items.extend(page["items"].as_array().unwrap().clone());
+                match page["nextCursor"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => return items,
+                }
+            }
+        };
+        let refusal =
+            json!({"kind": failed, "severity": "CRITICAL", "status": "ACTIVE", "description": "No."});
+        for limit in [1, 2, 100] {
+            let of_first = refused("15550000001", limit).await;
+            let kinds: Vec<_> = of_first.iter().map(|item| item["refusal"].clone()).collect();
+            assert_eq!(kinds, [refusal.clone(), refusal.clone(), Value::Null], "{of_first:?}");
+            assert!(of_first[0]["eventId"].is_string() && of_first[0]["changes"] == json!([]));
+            let of_second = refused("15550000002", limit).await;
+            let kinds: Vec<_> = of_second.iter().map(|item| item["refusal"].clone()).collect();
+            assert_eq!(kinds, [Value::Null, refusal.clone()], "{of_second:?}");
+        }
     });
 }

@@ -140,7 +140,7 @@ fn what_has_not_arrived_for_too_long_is_told_by_readyz_and_metrics_until_it_has(
         let expected = "ready; 1 account has events undelivered for more than 900 s, the oldest for ";
         assert!(told.as_str().unwrap().starts_with(expected), "{told}");
         let metrics = world.get("/metrics").await;
-        let named = format!("bellwether_late_oldest_seconds{{account=\"{ACCOUNT}\"}} ");
+        let named = format!("bellwether_undelivered_oldest_seconds{{account=\"{ACCOUNT}\"}} ");
         assert!(metrics.as_str().unwrap().contains(&named), "{metrics}");
         let webhooks = world.get(&format!("/v1/accounts/{ACCOUNT}/webhooks")).await;
         let webhook = webhooks["items"][0]["webhookId"].as_str().unwrap().to_owned();

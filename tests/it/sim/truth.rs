@@ -206,7 +206,8 @@ impl Play {
             Sent::Reading(reading) => {
                 let random = self.chance.u64();
                 let now = world.env.clock.now();
-                let observation = Observation { now, reading: reading.clone(), flags: true, random };
+                let observation =
+                    Observation { now, reading: reading.clone(), flags: true, fill_limits: true, random };
                 world.store().observe(observation).await.is_ok()
             }
             Sent::Change { time, field, value } => {

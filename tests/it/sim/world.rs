@@ -102,6 +102,7 @@ impl Default for Terms {
                 at_once: 2,
                 page_timeout: Duration::from_secs(20),
                 flags: true,
+                fill_limits: true,
             },
             rules: Rules::default(),
             queue: 1_000,

@@ -157,7 +157,7 @@ async fn what_waited_is_routed_in_order_while_newer_ones_queue_up_behind() {
     for version in 1..=4 {
         let rows = bench.store.waiting(1).await.unwrap();
         assert_eq!(rows.len(), 1);
-        let item = Item::Waiting(rows[0].row, Ok(change("11", version)));
+        let item = Item::Waiting { row: rows[0].row, received_at: at(0), read: Ok(change("11", version)) };
         assert_eq!(rows[0].raw, format!("{{\"version\":{version}}}"));
         let again = bench.store.accept(batch(9 + version, [item.clone(), item])).await.unwrap();
         assert_eq!(again, Receipt { accepted: 1, ..Receipt::default() }, "a row is routed once");
@@ -184,7 +184,7 @@ async fn what_waits_goes_on_waiting_if_its_business_account_is_gone_again() {
     let bench = bench.and_webhook().await;
     let rows = waiting(&bench).await;
     bench.store.delete_business_account(WABA.parse().unwrap()).await.unwrap();
-    let item = Item::Waiting(rows[0].0, Ok(change("11", 1)));
+    let item = Item::Waiting { row: rows[0].0, received_at: at(0), read: Ok(change("11", 1)) };
     assert_eq!(bench.store.accept(batch(2, [item])).await.unwrap(), Receipt::default());
     assert_eq!(bench.store.totals(at(3)).await.unwrap().unrouted, 1);
     bench.store.put_business_account(business_account(WABA)).await.unwrap();
@@ -210,7 +210,7 @@ async fn what_waited_and_cannot_be_read_any_more_joins_the_unparsed() {
     bench.accept(1, vec![change("11", 1)]).await;
     let bench = bench.and_webhook().await;
     let row = waiting(&bench).await[0].0;
-    let item = Item::Waiting(row, Err(unparsed(1)));
+    let item = Item::Waiting { row, received_at: at(0), read: Err(unparsed(1)) };
     let receipt = bench.store.accept(batch(2, [item.clone(), item])).await.unwrap();
     assert_eq!(receipt, Receipt { unparsed: 1, ..Receipt::default() });
     assert_eq!(waiting(&bench).await, []);

@@ -63,10 +63,11 @@ async fn what_waited_for_its_business_account_is_routed_before_what_comes_later(
         waiting.iter().map(|waiting| waiting.raw.as_str()).collect::<Vec<_>>(),
         [r#"{"version":1}"#, r#"{"version":2}"#]
     );
-    let items = waiting
-        .iter()
-        .zip(1..)
-        .map(|(waiting, version)| Item::Waiting(waiting.row, Ok(change("15550783881", version))));
+    let items = waiting.iter().zip(1..).map(|(waiting, version)| Item::Waiting {
+        row: waiting.row,
+        received_at: at(0),
+        read: Ok(change("15550783881", version)),
+    });
     let batch = Batch {
         now: at(3),
         app: "meta".into(),

@@ -12,7 +12,7 @@ use bellwether::store::catalog::{
     Entered, EventRow, HistoryPlace, HistoryQuery, HistoryRow, NumberEntry, NumberPlace, NumberQuery,
     NumberRow, NumberSort, Page,
 };
-use bellwether::store::queue::{Item, Observation, Observed, Receipt, Retention};
+use bellwether::store::queue::{Derivation, Item, Observation, Observed, Receipt, Retention};
 
 use super::{ACME, Bench, WABA, account, account_id, at, batch, business_account, change};
 
@@ -22,7 +22,7 @@ fn began() -> i64 {
 }
 
 /// A change of `number`, said for `second` of the story.
-fn quality(number: &str, second: i64, event: &str, limit: Option<&str>) -> Change {
+pub(super) fn quality(number: &str, second: i64, event: &str, limit: Option<&str>) -> Change {
     let quality = Quality {
         display_phone_number: number.into(),
         event: event.into(),
@@ -46,7 +46,7 @@ fn quality(number: &str, second: i64, event: &str, limit: Option<&str>) -> Chang
 }
 
 /// A capability update, said for `second`.
-fn capability(second: i64, limit: &str) -> Change {
+pub(super) fn capability(second: i64, limit: &str) -> Change {
     let details = format!(
         "{{\"rawEvent\":{{\"field\":\"{CAPABILITY_FIELD}\",\
          \"value\":{{\"max_daily_conversations_per_business\":\"{limit}\"}}}}}}"
@@ -62,12 +62,16 @@ fn capability(second: i64, limit: &str) -> Change {
     }
 }
 
-fn reading(second: i64, numbers: Vec<NumberReading>) -> Observation {
-    let reading = Reading { business_account: WABA.parse().unwrap(), at: at(second * 1_000), numbers };
-    Observation { now: at(second * 1_000), reading, flags: true, random: 5 }
+fn derivation(step: usize, now: bellwether::model::time::Timestamp, random: u64) -> Derivation {
+    Derivation { step, now, fill_limits: true, random }
 }
 
-fn read(number: &str, limit: &str, rating: &str) -> NumberReading {
+pub(super) fn reading(second: i64, numbers: Vec<NumberReading>) -> Observation {
+    let reading = Reading { business_account: WABA.parse().unwrap(), at: at(second * 1_000), numbers };
+    Observation { now: at(second * 1_000), reading, flags: true, fill_limits: true, random: 5 }
+}
+
+pub(super) fn read(number: &str, limit: &str, rating: &str) -> NumberReading {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     NumberReading {
         display_phone_number: number.into(),
@@ -94,12 +98,12 @@ fn query() -> NumberQuery {
 }
 
 impl Bench {
-    async fn number(&self, number: &str) -> NumberRow {
+    pub(super) async fn number(&self, number: &str) -> NumberRow {
         let number = Subject::number(number).unwrap();
         self.store.number(account_id(ACME), number).await.unwrap().expect("a number that is known")
     }
 
-    async fn known(&self, number: &str, what: What) -> String {
+    pub(super) async fn known(&self, number: &str, what: What) -> String {
         self.number(number).await.state.value(what).map_or_else(String::new, |word| word.as_str().to_owned())
     }
 
@@ -108,7 +112,7 @@ impl Bench {
     }
 
     /// A number's history, some rows a page.
-    async fn history(&self, number: &str, limit: usize) -> Vec<HistoryRow> {
+    pub(super) async fn history(&self, number: &str, limit: usize) -> Vec<HistoryRow> {
         let (mut rows, mut before) = (Vec::new(), None::<HistoryPlace>);
         loop {
             let number = Subject::number(number).unwrap();
@@ -124,12 +128,12 @@ impl Bench {
     }
 
     /// The account's quality events as `number sequence EVENT old current`.
-    async fn told(&self) -> Vec<String> {
+    pub(super) async fn told(&self) -> Vec<String> {
         self.events().await.iter().filter(|event| event.phone_number.is_some()).map(told).collect()
     }
 
     /// Three numbers, each with a limit of 2,000.
-    async fn with_three_numbers() -> Self {
+    pub(super) async fn with_three_numbers() -> Self {
         let bench = Self::with_webhook().await;
         let onboarding = ["11", "12", "13"].map(|number| quality(number, 1, "ONBOARDING", Some("TIER_2K")));
         bench.accept(1_000, onboarding.into()).await;
@@ -137,7 +141,7 @@ impl Bench {
     }
 }
 
-fn told(event: &EventRow) -> String {
+pub(super) fn told(event: &EventRow) -> String {
     let body: serde_json::Value = serde_json::from_slice(&event.body).unwrap();
     let meta = &body["eventDetails"]["meta"];
     let text = |name: &str| meta[name].as_str().unwrap_or("-").to_owned();
@@ -237,7 +241,7 @@ async fn a_business_account_of_thousands_hears_in_steps_and_each_number_once_wha
             _ => bench = bench.reopened(5_000).await,
         }
         // Whether one that failed counted is not known: it must not matter.
-        if let Ok((events, more)) = bench.store.derive(150, at(6_000), round).await {
+        if let Ok((events, more)) = bench.store.derive(derivation(150, at(6_000), round)).await {
             derived += events;
             if !more {
                 break;
@@ -495,8 +499,10 @@ async fn an_update_under_way_ends_when_its_business_account_moves() {
     let theirs =
         bellwether::model::account::BusinessAccount { account: account_id(2), ..business_account(WABA) };
     bench.store.put_business_account(theirs).await.unwrap();
-    assert_eq!(bench.store.derive(100, at(3_000), 1).await.unwrap(), (0, false));
-    assert_eq!(bench.known("90249", What::Limit).await, "TIER_2K");
+    assert_eq!(bench.store.derive(derivation(100, at(3_000), 1)).await.unwrap(), (0, false));
+    let number = Subject::number("90249").unwrap();
+    let row = bench.store.number(account_id(2), number).await.unwrap().expect("it went there");
+    assert_eq!(row.state.value(What::Limit).map(Word::as_str), Some("TIER_2K"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -568,8 +574,8 @@ async fn an_update_under_way_waits_while_its_account_is_not_configured_and_then_
     bench.accept(2_000, vec![capability(2, "10000")]).await;
     let off = bellwether::model::account::Account { chat_apps: false, ..account(ACME) };
     bench.store.put_account(off).await.unwrap();
-    assert_eq!(bench.store.derive(150, at(6_000), 1).await.unwrap(), (0, false));
+    assert_eq!(bench.store.derive(derivation(150, at(6_000), 1)).await.unwrap(), (0, false));
     bench.store.put_account(account(ACME)).await.unwrap();
-    while bench.store.derive(150, at(7_000), 2).await.unwrap().1 {}
+    while bench.store.derive(derivation(150, at(7_000), 2)).await.unwrap().1 {}
     assert_eq!(bench.known("90299", What::Limit).await, "TIER_10K");
 }

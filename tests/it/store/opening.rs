@@ -148,7 +148,7 @@ async fn a_damaged_store_is_told_from_a_sound_one() {
 }
 
 /// What the third and later migrations did, undone: numbers know a limit alone.
-pub(super) const SECOND_SCHEMA: &str = "ALTER TABLE events DROP COLUMN sum; DROP TABLE snapshots; DELETE FROM facts WHERE name = 'deliveries_4'; \
+pub(super) const SECOND_SCHEMA: &str = "DROP TABLE business_accounts_left; ALTER TABLE events DROP COLUMN sum; DROP TABLE snapshots; DELETE FROM facts WHERE name = 'deliveries_4'; \
      ALTER TABLE events DROP COLUMN tells; ALTER TABLE events DROP COLUMN snapshot; \
      ALTER TABLE webhooks DROP COLUMN latest; ALTER TABLE deliveries DROP COLUMN superseded_by; \
      ALTER TABLE replays DROP COLUMN skip; ALTER TABLE replays DROP COLUMN superseded; \

@@ -37,6 +37,7 @@ impl Bench {
             result,
             next_at,
             held_until: None,
+            all_held_until: None,
         };
         self.store.note_reconciliation(note).await.unwrap();
     }
@@ -165,8 +166,41 @@ async fn who_asks_while_a_reading_is_under_way_does_not_get_round_what_meta_then
         result: Err(Failure::plain(Trouble::Throttled)),
         next_at: an_hour,
         held_until: Some(an_hour),
+        all_held_until: None,
     };
     bench.store.note_reconciliation(note).await.unwrap();
     assert_eq!(bench.store.agenda(look(10)).await.unwrap().due.len(), 0);
     assert_eq!(bench.store.agenda(look(3_600_000)).await.unwrap().due.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_meta_asks_of_the_token_for_all_outlives_a_restart_and_ends_with_the_token() {
+    let bench = Bench::with_webhook().await;
+    bench.store.use_token_for_all(Some(1), at(0)).await.unwrap();
+    let due = bench.due(true, at(0)).await;
+    let (until, next_at) = (at(60_000), at(0).plus(EVERY));
+    let note = Note {
+        business_account: due[0].business_account.clone(),
+        due_at: due[0].due_at,
+        token_at: None,
+        at: at(1),
+        result: Err(Failure::plain(Trouble::TokenExpired)),
+        next_at,
+        held_until: Some(until),
+        all_held_until: Some(until),
+    };
+    bench.store.note_reconciliation(note).await.unwrap();
+    let bench = bench.reopened(2).await;
+    bench.store.use_token_for_all(Some(1), at(2)).await.unwrap();
+    let look = |ms| Look { now: at(ms), horizon: horizon(EVERY, at(ms)), everyone: true, limit: 10 };
+    let agenda = bench.store.agenda(look(3)).await.unwrap();
+    assert_eq!((agenda.due, agenda.held_until), (vec![], Some(until)));
+    assert_eq!(bench.store.agenda(look(60_000)).await.unwrap().held_until, None, "it is over by then");
+    let behind = Look { horizon: at(50_000), ..look(3) };
+    assert_eq!(bench.store.agenda(behind).await.unwrap().held_until, None, "or was never meant so long");
+    // Another token: Meta asked nothing of it, and what failed with the old one is tried.
+    bench.store.use_token_for_all(Some(2), at(4)).await.unwrap();
+    let agenda = bench.store.agenda(look(4)).await.unwrap();
+    assert_eq!((agenda.due.len(), agenda.held_until), (1, None));
+    assert_eq!(bench.store.reconciliation(waba()).await.unwrap().unwrap().held_until, None);
 }

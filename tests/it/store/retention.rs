@@ -218,7 +218,8 @@ async fn what_was_routed_in_between_does_not_end_the_steps_early() {
     }
     let bench = bench.and_webhook().await;
     for waiting in bench.store.waiting(100).await.unwrap() {
-        let item = Item::Waiting(waiting.row, Ok(change("11", waiting.row)));
+        let item =
+            Item::Waiting { row: waiting.row, received_at: at(0), read: Ok(change("11", waiting.row)) };
         bench.store.accept(batch(100, [item])).await.unwrap();
     }
     assert_eq!(bench.store.totals(at(200)).await.unwrap().unrouted, 40);

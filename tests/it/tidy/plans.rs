@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use super::lexer::Token;
 use super::{Complaints, complaint, none, sources};
 
-const SCHEMA: [&str; 7] = [
+const SCHEMA: [&str; 8] = [
     include_str!("../../../migrations/sqlite/0001_spine.sql"),
     include_str!("../../../migrations/sqlite/0002_tail.sql"),
     include_str!("../../../migrations/sqlite/0003_numbers.sql"),
@@ -14,6 +14,7 @@ const SCHEMA: [&str; 7] = [
     include_str!("../../../migrations/sqlite/0005_graph.sql"),
     include_str!("../../../migrations/sqlite/0006_supersede.sql"),
     include_str!("../../../migrations/sqlite/0007_sums.sql"),
+    include_str!("../../../migrations/sqlite/0008_left.sql"),
 ];
 
 /// Tables that grow with traffic.
