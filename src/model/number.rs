@@ -225,7 +225,8 @@ pub struct NumberState {
     pub changed_at: Timestamp,
     /// Whether it was retired by hand: its sequence is all that counts.
     pub retired: bool,
-    /// When it was last retired: what is said for a time before this is of before.
+    /// What is said for a time before this does not bring a retired number back; of
+    /// one that was introduced anew it says nothing that is not known.
     pub not_before: Timestamp,
     /// What is known, each thing once.
     pub known: Vec<Known>,

@@ -127,7 +127,9 @@ fn said_again(state: &NumberState, quality: Option<&Quality>, terms: &Terms) -> 
         }
     }
     let Learning { state: mut next, changed, .. } = learning;
-    next.retired = next.retired && !revives(state, quality, terms);
+    if state.retired && revives(state, quality, terms) {
+        (next.retired, next.not_before) = (false, Timestamp::default());
+    }
     if !changed.is_empty() || next.retired != state.retired || moves(state, terms) {
         next.revision += 1;
         next.changed_at = terms.now;
@@ -141,6 +143,16 @@ fn revives(state: &NumberState, quality: Option<&Quality>, terms: &Terms) -> boo
 }
 
 fn news(state: &NumberState, change: &Change, quality: Option<&Quality>, time: i64, terms: &Terms) -> News {
+    let introduced = quality.is_some_and(|quality| quality.event == "ONBOARDING");
+    if state.retired && revives(state, quality, terms) {
+        let mut back = NumberState { retired: false, ..state.clone() };
+        if introduced {
+            back.known.clear();
+        } else {
+            back.not_before = Timestamp::default();
+        }
+        return news(&back, change, quality, time, terms);
+    }
     let mut learning = Learning::new(state, terms.by, terms.counted());
     if let Some(quality) = quality {
         for (what, value) in said(quality) {
@@ -156,7 +168,6 @@ fn news(state: &NumberState, change: &Change, quality: Option<&Quality>, time: i
         sequence: state.sequence + 1,
         revision: state.revision + i64::from(moves(state, terms)),
         changed_at: terms.now,
-        retired: state.retired && !revives(state, quality, terms),
         latest: latest_after(state, change, time, terms.position),
         ..next
     };

@@ -183,7 +183,7 @@ impl Said<'_> {
     /// A number that nobody knew of.
     fn introduce(&mut self, reading: &NumberReading) {
         let position = self.position();
-        self.learning.state.retired = false;
+        self.learning.begin_anew();
         let word = reading.limit.as_deref().map(|said| Word::new(Step::of(said).word().unwrap_or(said)));
         if let Some(word) = &word {
             self.learning.say(What::Limit, word.clone(), Some(position));
@@ -234,7 +234,9 @@ pub fn by_hand(state: &NumberState, digits: &str, entered: &ByHand, terms: &Term
     let last = state.known.iter().map(|known| known.confirmed).max().unwrap_or_default();
     let terms = Terms { at: last.max(state.not_before).max(terms.at), ..*terms };
     let mut said = Said::new(state, digits, &terms);
-    said.learning.state.retired = false;
+    if state.retired {
+        said.learning.begin_anew();
+    }
     for (what, value) in &entered.values {
         said.learning.say(*what, value.clone(), None);
     }
@@ -247,18 +249,21 @@ pub fn by_hand(state: &NumberState, digits: &str, entered: &ByHand, terms: &Term
     learned
 }
 
-/// A number that a person retired: what is known of it is forgotten, its
-/// sequence goes on should it come back: by what is said for a later second.
+/// A number that a person retired. It may come back, by what is said for a later
+/// second: then its sequence goes on, and so does what its receivers were told
+/// last, unless it is introduced anew.
 pub fn retired(state: &NumberState, now: Timestamp) -> NumberState {
+    let not_before = now.whole_seconds().plus(Duration::from_secs(1));
+    // What was told before was told: who repeats it late need not tell it again.
+    let mut told = state.told.clone();
+    told.iter_mut().for_each(|told| told.until = told.until.or(Some(not_before)));
     NumberState {
-        sequence: state.sequence,
         revision: state.revision + 1,
         changed_at: now,
         retired: true,
-        not_before: now.whole_seconds().plus(Duration::from_secs(1)),
-        known: Vec::new(),
-        told: Vec::new(),
-        latest: state.latest.clone(),
+        not_before,
+        told,
+        ..state.clone()
     }
 }
 

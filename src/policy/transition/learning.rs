@@ -26,13 +26,20 @@ impl Learning {
         Self { state, changed: Vec::new(), stale: Stale::default(), by, at }
     }
 
+    /// The number is introduced: what was known before it was retired is nothing.
+    pub(super) fn begin_anew(&mut self) {
+        self.state.retired = false;
+        self.state.known.clear();
+    }
+
     /// `what` is said to be `value`; `event`: the event that tells it. Whether
     /// that is so from now on.
     pub(super) fn say(&mut self, what: What, value: Word, event: Option<Position>) -> bool {
         let (by, at) = (self.by, self.at);
         let fresh = Known { what, value, since: at, confirmed: at, by, event };
         let Some(known) = self.state.known.iter_mut().find(|known| known.what == what) else {
-            if at < self.state.not_before {
+            // Introduced anew since, it need not be so any more.
+            if at < self.state.not_before && !self.state.retired {
                 self.stale.insert(what);
                 return false;
             }
@@ -69,8 +76,7 @@ impl Learning {
     /// what; `None` also if it is not known, or something newer is.
     pub(super) fn differs(&self, what: What, value: &Word) -> Option<&Word> {
         let known = self.state.known(what)?;
-        let older = known.confirmed <= self.at;
-        (older && !what.same(&known.value, value)).then_some(&known.value)
+        (known.confirmed <= self.at && !what.same(&known.value, value)).then_some(&known.value)
     }
 
     /// A derived event told this; the number's own notification may follow.

@@ -425,7 +425,7 @@ fn a_number_that_nobody_knew_is_onboarded_and_its_own_notification_repeats_that(
 }
 
 #[test]
-fn what_is_entered_by_hand_counts_and_what_is_retired_is_forgotten_but_for_its_sequence() {
+fn what_is_entered_by_hand_counts_and_what_is_retired_comes_back_by_what_is_said_later() {
     let known = knowing(&[(What::Limit, "TIER_10K"), (What::Rating, "GREEN")]);
     let entered = ByHand { values: vec![(What::Limit, Word::new("TIER_2K"))] };
     let learned = by_hand(&known, DIGITS, &entered, &terms(LearnedBy::Hand, NOW + 50, 9));
@@ -435,7 +435,7 @@ fn what_is_entered_by_hand_counts_and_what_is_retired_is_forgotten_but_for_its_s
     );
     assert_eq!((told(&learned), learned.state.sequence, learned.state.revision), (vec![], 4, 1));
     let gone = retired(&learned.state, instant(NOW + 60));
-    assert!(gone.retired && gone.known.is_empty());
+    assert!(gone.retired);
     assert_eq!(reading(Some(&gone), &read_limit("TIER_2K"), NOW + 60, 10).state, gone, "read before");
     let back = reading(Some(&gone), &read_limit("TIER_2K"), NOW + 70, 10);
     assert_eq!(
@@ -444,18 +444,26 @@ fn what_is_entered_by_hand_counts_and_what_is_retired_is_forgotten_but_for_its_s
     );
     let flagged = |time| change(quality("FLAGGED", "", "", ""), 1, Some(time));
     let (late, _, stale) = news(&gone, &flagged(NOW + 60));
-    assert!(late.retired && late.known.is_empty(), "what is late is told and revives nothing");
-    assert_eq!(stale.iter().collect::<Vec<_>>(), [What::Flagged]);
+    assert!(late.retired && stale.is_empty(), "what is late is told, and revives nothing");
     let (own, ..) = news(&gone, &flagged(NOW + 70));
-    assert!(!own.retired);
+    assert_eq!(
+        (own.retired, value(&own, What::Limit)),
+        (false, "TIER_2K"),
+        "as its receivers were told last"
+    );
+    assert_eq!(told(&capability(&own, "10000", NOW + 80, 11)), ["UPGRADE TIER_2K TIER_10K"]);
+    let (anew, ..) = news(&gone, &change(quality("ONBOARDING", "", "", ""), 1, Some(NOW + 70)));
+    assert!(!anew.retired && anew.known.is_empty(), "introduced, it begins anew");
+    let by_hand = by_hand(&gone, DIGITS, &ByHand::default(), &terms(LearnedBy::Hand, NOW + 70, 9)).state;
+    assert!(!by_hand.retired && by_hand.known.is_empty(), "entered, too");
     let other = Change {
         detail: Detail::Other { event_type: "account_update".into(), details: "{}".into() },
         ..flagged(NOW + 70)
     };
     let Transition::News(News { state, .. }) = take(&gone, &other, 9) else { panic!() };
     assert!(state.retired, "that says nothing of how it is");
-    let (back_late, ..) = news(&own, &change(quality("UPGRADE", "TIER_250", "", ""), 2, Some(NOW + 55)));
-    assert_eq!(value(&back_late, What::Limit), "", "nor is anything learned from before");
+    let (_, _, stale) = news(&back.state, &flagged(NOW + 55));
+    assert_eq!(stale.iter().collect::<Vec<_>>(), [What::Flagged], "nor is anything taken from before");
 }
 
 #[test]
@@ -466,7 +474,7 @@ fn a_resend_shows_that_a_retired_number_is_in_use() {
     for (time, still) in [(NOW + 10, true), (NOW + 11, false)] {
         let Transition::Resent(next, ..) = take(&gone, &upgrade(time), 10) else { panic!("{time}") };
         assert_eq!(next.retired, still, "{time}");
-        assert_eq!(value(&next, What::Limit), if still { "" } else { "TIER_10K" });
+        assert_eq!(value(&next, What::Limit), "TIER_10K");
         assert_eq!(next.revision, gone.revision + i64::from(!still));
     }
 }

@@ -1,9 +1,11 @@
 //! What counts of a quality change is that everybody ends up with the newest
 //! truth. Here the truth is known: limits that change with the portfolio, flags
-//! and throughputs of some numbers. It is told by the numbers' own
+//! and throughputs of some numbers, that move from one business account to
+//! another and are retired by hand. It is told by the numbers' own
 //! notifications, by capability updates and by readings, each of which may be
-//! missing, late, repeated, cut anew, refused or cut off by a crash, in any
-//! order. In the end every receiver that takes values by sequence, and leaves
+//! missing, late, repeated, cut anew, without a time, refused or cut off by a
+//! crash, in any order; the node asks a stand-in of the Graph API that fails. In
+//! the end every receiver, also one that wants the latest only, that takes values by sequence, and leaves
 //! out those that are named stale, knows what the node knows, that is the truth;
 //! no sequence has a gap, and no change was told twice.
 
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use bellwether::env::{Entropy, Fault, Faults};
 use bellwether::model::limit::Step;
 use bellwether::model::reading::{NumberReading, Reading};
@@ -21,10 +24,18 @@ use serde_json::{Value, json};
 
 use super::receivers::{Answer, Arrival, Receivers};
 use super::world::{ACCOUNT, Terms, WABA, World, post_signed, simulate_with};
+use crate::support::graph::{self, Graph, Script};
+
+/// The Graph API's.
+const TOKEN: &str = "EAAJforAll";
 
 /// How many seeds `./test` runs.
-const SEEDS: u64 = 30;
+const SEEDS: u64 = 40;
 const NUMBERS: u64 = 5;
+
+/// The portfolio's business accounts.
+const OTHER: &str = "102290129340399";
+const BUSINESS_ACCOUNTS: [&str; 2] = [WABA, OTHER];
 
 /// Limits by turns, each in several spellings.
 const LIMITS: [[&str; 3]; 4] = [
@@ -42,12 +53,16 @@ struct Really {
     /// Since when it is flagged or not.
     flags: Vec<(i64, bool)>,
     fast: bool,
+    /// In which business account it is.
+    place: usize,
+    /// When it was retired by hand, or may have been.
+    retired: Vec<i64>,
 }
 
 /// What is on its way to the node.
 #[derive(Clone, PartialEq)]
 enum Sent {
-    Change { time: i64, field: &'static str, value: Value },
+    Change { place: usize, time: Option<i64>, field: &'static str, value: Value },
     Reading(Reading),
 }
 
@@ -71,6 +86,7 @@ struct Play {
     /// Numbers of which something was refused, and may count nevertheless: which
     /// is their last change is not known outside.
     unsure: BTreeSet<String>,
+    graph: Graph,
 }
 
 fn digits(n: usize) -> String {
@@ -101,14 +117,22 @@ impl Play {
             };
             value[name] = json!(limit);
         }
-        self.outbox.push(Sent::Change { time, field: "phone_number_quality_update", value });
+        let (place, time) = (self.numbers[n].place, Some(time));
+        self.outbox.push(Sent::Change { place, time, field: "phone_number_quality_update", value });
     }
 
     /// The truth changes, and is told or not.
     fn change(&mut self, now: i64) {
         let n = self.below(self.numbers.len());
-        match self.chance.below(5) {
+        match self.chance.below(6) {
             0 | 1 => self.change_the_limit(now),
+            5 => {
+                self.numbers[n].place = 1 - self.numbers[n].place;
+                if self.one_in(2) {
+                    let limit = self.spelled(self.numbers[n].limits.last().unwrap().1);
+                    self.quality(now, n, "MOVED", Some(limit));
+                }
+            }
             2 => {
                 let flagged = self.numbers[n].flags.last().is_none_or(|(_, flagged)| !flagged);
                 self.numbers[n].flags.push((now, flagged));
@@ -124,16 +148,64 @@ impl Play {
             }
             _ => {}
         }
+        self.show();
+    }
+
+    /// What the stand-in lists from now on: in the business account that a number
+    /// has left it is listed, too.
+    fn show(&self) {
+        for (place, business_account) in BUSINESS_ACCOUNTS.into_iter().enumerate() {
+            let listed = self.numbers.iter().enumerate().map(|(n, really)| {
+                let mut number = graph::number(n, LIMITS[really.limits.last().unwrap().1][0]);
+                let flagged = really.flags.last().is_some_and(|(_, flagged)| *flagged);
+                number["quality_rating"] = json!(if flagged { "RED" } else { "GREEN" });
+                number["throughput"]["level"] = json!(if really.fast { "HIGH" } else { "STANDARD" });
+                number["status"] = json!(if really.place == place { "CONNECTED" } else { "DISCONNECTED" });
+                number
+            });
+            let listed = listed.collect();
+            self.graph.with(|meta| meta.numbers.insert(business_account.to_owned(), listed));
+        }
+    }
+
+    /// The node is asked to read; now and then what it asks fails.
+    async fn reconcile(&self, world: &World) {
+        let business_account = BUSINESS_ACCOUNTS[self.below(2)];
+        if self.one_in(4) {
+            let nonsense = Script::Says(200, Vec::new(), b"{\"data\": [{}".to_vec());
+            self.graph.plays([if self.one_in(2) { nonsense } else { graph::error(500, 2, 0, "Sorry.") }]);
+        }
+        world.call("POST", &format!("/v1/business-accounts/{business_account}/reconcile"), Value::Null).await;
+    }
+
+    /// Somebody retires a number that is in use.
+    async fn retire(&mut self, world: &World) {
+        let n = self.below(self.numbers.len());
+        let path = format!("/v1/accounts/{ACCOUNT}/phone-numbers/{}", digits(n));
+        let (status, _) = world.call("DELETE", &path, Value::Null).await;
+        if status != StatusCode::NOT_FOUND {
+            self.numbers[n].retired.push(world.env.clock.now().seconds());
+        }
+    }
+
+    /// What was said last is said without a time, at once or never.
+    async fn hurry(&mut self, world: &mut World) {
+        let Some(Sent::Change { place, field, value, .. }) = self.outbox.pop() else { return };
+        let timeless = Sent::Change { place, time: None, field, value };
+        self.is_taken(world, &timeless).await;
+        self.unsure.extend(timeless.number());
     }
 
     fn change_the_limit(&mut self, now: i64) {
         let before = self.numbers[0].limits.last().unwrap().1;
         let next = (before + 1 + self.below(3)) % 4;
-        if !self.one_in(4) {
-            let limit = self.spelled(next);
-            let time = now + self.chance.below(3).cast_signed();
-            let value = json!({"max_daily_conversations_per_business": limit});
-            self.outbox.push(Sent::Change { time, field: "business_capability_update", value });
+        for place in 0..BUSINESS_ACCOUNTS.len() {
+            if !self.one_in(4) {
+                let limit = self.spelled(next);
+                let time = Some(now + self.chance.below(3).cast_signed());
+                let value = json!({"max_daily_conversations_per_business": limit});
+                self.outbox.push(Sent::Change { place, time, field: "business_capability_update", value });
+            }
         }
         for n in 0..self.numbers.len() {
             self.numbers[n].limits.push((now, next));
@@ -145,8 +217,8 @@ impl Play {
         }
     }
 
-    /// What the source of truth says at `now`.
-    fn reading(&self, now: Timestamp) -> Reading {
+    /// What the source of truth says at `now` of the numbers of a business account.
+    fn reading(&self, place: usize, now: Timestamp) -> Reading {
         let number = |(n, really): (usize, &Really)| {
             let flagged = really.flags.last().is_some_and(|(_, flagged)| *flagged);
             NumberReading {
@@ -157,15 +229,24 @@ impl Play {
                 limit: Some(LIMITS[really.limits.last().unwrap().1][0].into()),
             }
         };
-        let numbers = self.numbers.iter().enumerate().map(number).collect();
-        Reading { business_account: WABA.parse().unwrap(), at: now, numbers }
+        let here = self.numbers.iter().enumerate().filter(|(_, really)| really.place == place);
+        let business_account = BUSINESS_ACCOUNTS[place].parse().unwrap();
+        Reading { business_account, at: now, numbers: here.map(number).collect() }
     }
 
     async fn act(&mut self, world: &mut World) {
         let now = world.env.clock.now();
-        match self.chance.below(12) {
-            0..=3 => self.change(now.seconds()),
-            4 => self.outbox.push(Sent::Reading(self.reading(now))),
+        match self.chance.below(15) {
+            0..=3 => {
+                let before = self.outbox.len();
+                self.change(now.seconds());
+                if self.outbox.len() > before && self.one_in(4) {
+                    self.hurry(world).await;
+                }
+            }
+            4 => self.outbox.push(Sent::Reading(self.reading(self.below(2), now))),
+            12 => self.reconcile(world).await,
+            13 if self.one_in(2) => self.retire(world).await,
             5 => world.crash_and_restart().await,
             6 if !self.taken.is_empty() => self.repeat(world).await,
             _ if !self.outbox.is_empty() => self.send(world).await,
@@ -180,11 +261,11 @@ impl Play {
         let again = self.taken[self.below(self.taken.len())].clone();
         let wanted = again.number().filter(|number| !self.unsure.contains(number) && self.one_in(2));
         let last = self.taken.iter().rev().find(|sent| wanted.is_some() && sent.number() == wanted);
-        let Some(Sent::Change { time, field, value }) = last else {
+        let Some(Sent::Change { place, time: Some(time), field, value }) = last else {
             self.outbox.push(again);
             return;
         };
-        let anew = Sent::Change { time: time + 1, field, value: value.clone() };
+        let anew = Sent::Change { place: *place, time: Some(time + 1), field, value: value.clone() };
         if self.is_taken(world, &anew).await { self.taken.push(anew) } else { self.unsure.extend(wanted) }
     }
 
@@ -210,10 +291,13 @@ impl Play {
                     Observation { now, reading: reading.clone(), flags: true, fill_limits: true, random };
                 world.store().observe(observation).await.is_ok()
             }
-            Sent::Change { time, field, value } => {
-                let body = json!({"object": "whatsapp_business_account", "entry": [{
-                    "id": WABA, "time": time, "changes": [{"field": field, "value": value}],
+            Sent::Change { place, time, field, value } => {
+                let mut body = json!({"object": "whatsapp_business_account", "entry": [{
+                    "id": BUSINESS_ACCOUNTS[*place], "changes": [{"field": field, "value": value}],
                 }]});
+                if let Some(time) = time {
+                    body["entry"][0]["time"] = json!(time);
+                }
                 let posting = tokio::spawn(post_signed(world.router(), body.to_string().into_bytes()));
                 if self.calm.load(Ordering::Relaxed) || !self.one_in(10) {
                     return posting.await.unwrap().0.is_success();
@@ -274,15 +358,22 @@ fn play(seed: u64) -> Result<(), String> {
             Answer::TakesAndBreaks
         }
     });
-    simulate_with(Terms { seed, faults, receivers, ..Terms::default() }, |mut world| async move {
-        let body = json!({"accountId": ACCOUNT, "subAccountId": "second"});
-        world.call("PUT", &format!("/v1/business-accounts/{WABA}"), body).await;
-        let urls = [world.receiver("shop").await.url, world.receiver("second").await.url];
+    let graph = Graph::new(TOKEN);
+    let mut terms = Terms { seed, faults, receivers, inquirer: Arc::new(graph.clone()), ..Terms::default() };
+    terms.reconcile.token_for_all = Some(TOKEN.into());
+    simulate_with(terms, |mut world| async move {
         let began = world.env.clock.now().seconds();
         let really = Really { limits: vec![(began, 0)], ..Really::default() };
         let numbers = vec![really; usize::try_from(NUMBERS).unwrap()];
-        let mut play =
-            Play { chance, calm, numbers, outbox: Vec::new(), taken: Vec::new(), unsure: BTreeSet::new() };
+        let (outbox, taken, unsure) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let mut play = Play { chance, calm, numbers, outbox, taken, unsure, graph };
+        play.show();
+        for business_account in BUSINESS_ACCOUNTS {
+            let body = json!({"accountId": ACCOUNT, "subAccountId": "second"});
+            world.call("PUT", &format!("/v1/business-accounts/{business_account}"), body).await;
+        }
+        let urls = [world.receiver("shop").await.url, world.receiver("second").await.url];
+        world.set_delivery(&urls[1], "latest").await;
         for n in 0..play.numbers.len() {
             if play.one_in(2) {
                 play.quality(began, n, "ONBOARDING", Some("TIER_2K"));
@@ -294,11 +385,12 @@ fn play(seed: u64) -> Result<(), String> {
             play.act(&mut world).await;
         }
         play.calm.store(true, Ordering::Relaxed);
-        let last = play.reading(world.env.clock.now());
-        play.outbox.push(Sent::Reading(last));
         while !play.outbox.is_empty() {
             play.send(&mut world).await;
         }
+        // Whatever went wrong with readings, the next comes within hours.
+        play.graph.with(|meta| meta.scripts.clear());
+        world.advance(Duration::from_hours(7)).await;
         world.quiesce().await;
         for delivery in world.deliveries("status=exhausted&limit=500").await {
             let id = delivery["deliveryId"].as_str().unwrap();
@@ -341,11 +433,20 @@ async fn check_events(world: &World, play: &Play) -> Result<(), String> {
                 let of = really.flags.iter().rev().find(|(since, _)| *since <= time);
                 ("flag", of.map_or(0, |(since, _)| *since))
             }
-            "ONBOARDING" => ("onboarding", 0),
+            "ONBOARDING" => {
+                let retired = really.retired.iter().filter(|retired| **retired <= time).count();
+                ("onboarding", i64::try_from(retired).unwrap())
+            }
+            "MOVED" => continue,
             _ => ("throughput", 0),
         };
         if !told.insert((number.clone(), kind, since)) {
-            return Err(format!("TWICE {number} {kind} of {since}: {event}"));
+            let all = events.iter().filter(|event| event["phoneNumber"] == number.as_str()).map(|event| {
+                let (meta, body) = (&event["body"]["eventDetails"]["meta"], &event["body"]);
+                format!("{} {meta} for {} stale {}", event["sequence"], body["timestamp"], event["stale"])
+            });
+            let all = all.collect::<Vec<_>>().join("\n  ");
+            return Err(format!("TWICE {number} {kind} of {since}, retired {:?}:\n  {all}", really.retired));
         }
     }
     for (number, sequences) in sequences {
@@ -374,8 +475,14 @@ async fn check_number(world: &World, url: &str, n: usize, really: &Really) -> Re
     if known("throughput") != throughput {
         return Err(format!("UNTRUE {number} has {throughput} and is known as {state}"));
     }
+    let place = BUSINESS_ACCOUNTS[really.place];
+    if state["businessAccountId"] != place {
+        return Err(format!("UNTRUE {number} is in {place} and known as {state}"));
+    }
     for (name, value) in taken(&world.terms.receivers.at(url).arrivals(), &number) {
-        if Step::of(&known(name)) != Step::of(&value) {
+        // What was known of a number that was retired is not known any more.
+        let forgotten = !really.retired.is_empty() && state[name].is_null();
+        if !forgotten && Step::of(&known(name)) != Step::of(&value) {
             return Err(format!("STALE {number} at {url}: {name} is {value} there, and here {state}"));
         }
     }

@@ -127,7 +127,7 @@ async fn a_retired_number_comes_back_by_what_is_said_for_a_later_time_alone() {
     let early = bench.store.observe(reading(5, vec![read("11", "TIER_2K", "GREEN")])).await.unwrap().unwrap();
     assert_eq!((early.learned, early.events), (0, 0));
     bench.accept(6_000, vec![quality("11", 4, "FLAGGED", None)]).await;
-    assert_eq!(bench.told().await.last().unwrap(), "11 2 FLAGGED - -", "an event is never lost");
+    assert_eq!(bench.told().await.last().unwrap(), "11 2 FLAGGED - TIER_2K", "an event is never lost");
     bench.accept(7_000, vec![quality("11", 5, "ONBOARDING", Some("TIER_2K"))]).await;
     let other = Change {
         field: "account_update".into(),
