@@ -138,6 +138,8 @@ pub struct Delivery {
     pub max_in_flight: usize,
     /// Attempts at once to one webhook.
     pub max_in_flight_per_webhook: usize,
+    /// Attempts that begin in a second; 0: as many as there is room for.
+    pub attempts_per_s: usize,
     /// Deliveries in memory.
     pub max_loaded: usize,
 }
@@ -385,6 +387,7 @@ fn delivery(from: &mut Reader) -> Delivery {
         late_after: from.number_if_set("delivery.late_after_s").map(Duration::from_secs),
         max_in_flight: from.count("delivery.max_in_flight"),
         max_in_flight_per_webhook: from.count("delivery.max_in_flight_per_webhook"),
+        attempts_per_s: from.count("delivery.attempts_per_s"),
         max_loaded: from.count("delivery.max_loaded"),
     }
 }

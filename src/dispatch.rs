@@ -31,6 +31,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use crate::env::{Env, Weakness};
 use crate::model::id::WebhookKey;
 use crate::model::time::Timestamp;
+use crate::policy::pace::Pace;
 use crate::policy::retry::Schedule;
 use crate::secrets::Vault;
 use crate::store::queue::{Claimed, Want};
@@ -52,6 +53,8 @@ pub struct Options {
     pub max_in_flight: usize,
     /// At most so many attempts at once to one webhook.
     pub max_in_flight_per_webhook: usize,
+    /// At most so many attempts begin in a second; 0: as many as there is room for.
+    pub attempts_per_s: usize,
 }
 
 /// What a dispatcher works with.
@@ -114,6 +117,9 @@ pub struct Dispatcher {
     attempts: JoinSet<Ended>,
     under_way: HashMap<Id, UnderWay>,
     turns: Turns,
+    pace: Pace,
+    /// How long the next attempt waits for its turn by the pace.
+    paced: Option<Duration>,
     timetable: Timetable,
     in_flight: watch::Sender<usize>,
     /// Leased too long ago to be attempted, since the process stood still.
@@ -127,6 +133,7 @@ impl Dispatcher {
         let attempter = Arc::new(Attempter::new(means.clone(), options.clone()));
         let turns = Turns::new(options.max_in_flight, options.max_in_flight_per_webhook);
         let timetable = Timetable::new(Arc::clone(&means.handover));
+        let pace = Pace::new(options.attempts_per_s);
         Self {
             means,
             options,
@@ -134,6 +141,8 @@ impl Dispatcher {
             attempts: JoinSet::new(),
             under_way: HashMap::new(),
             turns,
+            pace,
+            paced: None,
             timetable,
             in_flight: watch::Sender::new(0),
             stalled: Vec::new(),
@@ -161,6 +170,7 @@ impl Dispatcher {
             }
             self.means.env.clock.rest(claiming.is_none() && self.is_idle());
             let wake = self.timetable.next().map_or(Duration::from_hours(1), |at| at.since(self.now()));
+            let wake = self.paced.map_or(wake, |wait| wait.min(wake));
             tokio::select! {
                 biased;
                 changed = phase.changed() => if changed.is_err() { break },
@@ -236,7 +246,15 @@ impl Dispatcher {
     }
 
     fn start_attempts(&mut self) {
-        while let Some(claimed) = self.turns.next() {
+        let now = self.now();
+        self.paced = None;
+        while self.turns.has_ready() {
+            self.paced = self.pace.wait(now);
+            if self.paced.is_some() {
+                break;
+            }
+            let Some(claimed) = self.turns.next() else { break };
+            self.pace.begin(now);
             let attempter = Arc::clone(&self.attempter);
             let (webhook, until, bytes) = (claimed.lane.webhook, claimed.lease.until, claimed.body.len());
             let task = self.attempts.spawn(async move { attempter.attempt(claimed).await });

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod interruption;
+pub mod pace;
 pub mod reconciliation;
 pub mod retry;
 pub mod routing;

@@ -195,6 +195,12 @@ pub const KEYS: &[Key] = &[
         "Attempts under way at once to one webhook.",
     ),
     key(
+        "delivery.attempts_per_s",
+        Number(0, 1_000_000),
+        Is("0"),
+        "At most so many attempts begin in a second, evenly: what comes due together, after an outage or at a start, goes out at this pace. 0: as many as there is room for.",
+    ),
+    key(
         "delivery.max_loaded",
         Number(1, 1_000_000),
         Is("4096"),

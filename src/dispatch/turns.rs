@@ -65,6 +65,11 @@ impl Turns {
         None
     }
 
+    /// Whether anything waits for its turn, and there is room for an attempt.
+    pub(super) fn has_ready(&self) -> bool {
+        self.attempts.free() > 0 && !self.rounds.is_empty()
+    }
+
     /// An attempt to `webhook` ended.
     pub(super) fn done(&mut self, webhook: WebhookKey) {
         let Some(queue) = self.webhooks.get_mut(&webhook) else { return };

@@ -112,7 +112,7 @@ impl Process {
         let vault = Vault::new(&config::secret_key(&config.secrets, &env.entropy)?);
         let metrics = Metrics::new();
         let delivery = &config.delivery;
-        let handover = Arc::new(Handover::new(delivery.max_loaded, 2 * delivery.max_in_flight_per_webhook));
+        let handover = Arc::new(Handover::new(loaded(delivery), 2 * delivery.max_in_flight_per_webhook));
         let lease = delivery.attempt_timeout + LEASE_SLACK;
         let options = Options {
             path: config.store.path.clone(),
@@ -268,6 +268,7 @@ fn settings(config: &Config, shares: Shares, own: SocketAddr) -> Settings {
             attempt_timeout: delivery.attempt_timeout,
             max_in_flight: shares.attempts,
             max_in_flight_per_webhook: delivery.max_in_flight_per_webhook,
+            attempts_per_s: delivery.attempts_per_s,
         },
         reconcile: reconcile::Options {
             base_url: config.graph.base_url.clone(),
@@ -279,6 +280,16 @@ fn settings(config: &Config, shares: Shares, own: SocketAddr) -> Settings {
             flags: config.events.flag_from_rating,
             fill_limits: config.events.fill_limits,
         },
+    }
+}
+
+/// How many deliveries are held in memory: where attempts keep to a pace no more
+/// than come to their turn well before their leases end.
+fn loaded(delivery: &config::Delivery) -> usize {
+    let seconds = usize::try_from(LEASE_SLACK.as_secs() / 2).unwrap_or(usize::MAX);
+    match delivery.attempts_per_s.saturating_mul(seconds) {
+        0 => delivery.max_loaded,
+        paced => delivery.max_loaded.min(paced),
     }
 }
 

@@ -285,3 +285,68 @@ fn fault_77_a_herd_of_receivers_that_recover_at_once_is_served_evenly() {
         assert!(most <= 2 * mean + 1, "no second stands out: {busy:?}");
     });
 }
+
+/// Receivers of ten accounts, in all so many.
+async fn herd_of(world: &World, count: usize) -> Vec<Receiver> {
+    let mut herd = Vec::new();
+    for n in 0..count {
+        let id = format!("2f88f5c4-fae7-4dcf-8ff2-b2990133edc{}", n % 10);
+        if n < 10 {
+            world.call("PUT", &format!("/v1/accounts/{id}"), json!({"name": "Herd", "chatApps": true})).await;
+        }
+        herd.push(place(world, &id, n).await);
+    }
+    herd
+}
+
+async fn owe_each(world: &World, herd: &[Receiver], limit: &str) {
+    for n in 0..herd.len() {
+        post(world, n, 1, limit).await;
+    }
+}
+
+/// How many attempts began in each second until each receiver has confirmed so
+/// many; meanwhile the intake answers at once.
+async fn attempts_until(world: &World, herd: &[Receiver], confirmed: usize, since: Instant) -> Vec<usize> {
+    let served = |receiver: &Receiver| {
+        receiver.arrivals().iter().filter(|arrival| arrival.confirmed).count() >= confirmed
+    };
+    while !herd.iter().all(served) {
+        assert!(since.elapsed() < Duration::from_mins(10), "it does not end");
+        let answered = post(world, 0, 1, &format!("TIER_{}", since.elapsed().as_millis())).await;
+        assert!(answered <= SOON, "the intake took {answered:?}");
+        world.advance(Duration::from_secs(2)).await;
+    }
+    world.quiesce().await;
+    let arrivals: Vec<Arrival> = herd.iter().flat_map(Receiver::arrivals).collect();
+    by_second(&arrivals, since)
+}
+
+#[test]
+fn fault_77_thousands_of_receivers_that_recover_at_once_or_are_due_at_a_start_are_served_at_the_configured_pace()
+ {
+    let (count, per_s) = if long() { (10_000, 500) } else { (1_500, 100) };
+    let terms = Terms { attempts_per_s: per_s, loaded: 4_096, max_in_flight: 512, ..terms() };
+    simulate_with(terms, |mut world| async move {
+        let herd = herd_of(&world, count).await;
+        let turn = |herd: Vec<Receiver>, answer: Answer| -> Vec<Receiver> {
+            herd.into_iter().map(|receiver| receiver.always(answer.clone())).collect()
+        };
+        let herd = turn(herd, Answer::Fails(OutcomeClass::Connect));
+        owe_each(&world, &herd, "TIER_10K").await;
+        let (herd, since) = (turn(herd, Answer::Status(200)), Instant::now());
+        let most_of = |seconds: &[usize]| seconds.iter().copied().max().unwrap();
+        let recovered = attempts_until(&world, &herd, 1, since).await;
+        assert!(most_of(&recovered) <= per_s + per_s / 100 + 1, "{recovered:?}");
+
+        world.terms.paused = true;
+        world.crash_and_restart().await;
+        owe_each(&world, &herd, "TIER_100K").await;
+        world.terms.paused = false;
+        world.crash_and_restart().await;
+        let started = attempts_until(&world, &herd, 2, Instant::now()).await;
+        let busy: Vec<usize> = started.into_iter().take(count / per_s).collect();
+        let (most, mean) = (most_of(&busy), busy.iter().sum::<usize>() / busy.len());
+        assert!(most <= per_s + per_s / 100 + 1 && most <= 2 * mean, "{busy:?}");
+    });
+}

@@ -54,6 +54,8 @@ pub(crate) struct Terms {
     pub(crate) faults: Faults,
     pub(crate) receivers: Receivers,
     pub(crate) max_in_flight: usize,
+    /// Attempts that begin in a second.
+    pub(crate) attempts_per_s: usize,
     pub(crate) per_webhook: usize,
     pub(crate) loaded: usize,
     pub(crate) paused: bool,
@@ -85,6 +87,7 @@ impl Default for Terms {
             faults: Faults::none(),
             receivers: Receivers::default(),
             max_in_flight: 64,
+            attempts_per_s: 0,
             per_webhook: 8,
             loaded: 256,
             paused: false,
@@ -293,6 +296,7 @@ impl World {
                 attempt_timeout: Duration::from_secs(10),
                 max_in_flight: self.terms.max_in_flight,
                 max_in_flight_per_webhook: self.terms.per_webhook,
+                attempts_per_s: self.terms.attempts_per_s,
             },
             reconcile: self.terms.reconcile.clone(),
         }
