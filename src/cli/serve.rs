@@ -36,10 +36,8 @@ async fn serve(config: &Config, logs: &Flush) -> Result<(), ProcessError> {
     if config.operator.key.is_none() {
         tracing::info!("no operator.key is configured; only keys made before can call the API");
     }
-    if config.delivery.paused {
-        tracing::warn!(
-            "deliveries are paused: what is owed waits; hint: set delivery.paused to false and restart"
-        );
+    if let Some(paused) = process.paused() {
+        tracing::warn!("deliveries are paused: what is owed waits; hint: {}", paused.hint());
     }
     process.run().await?;
     tracing::info!("stopped; nothing was left under way");

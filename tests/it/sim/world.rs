@@ -15,7 +15,7 @@ use bellwether::env::{Clock, Entropy, Env, Fault, Faults, Weakness};
 use bellwether::intake::App;
 use bellwether::model::attempt::OutcomeClass;
 use bellwether::model::time::Timestamp;
-use bellwether::node::{Node, Parts, Phase, Settings};
+use bellwether::node::{Node, Parts, Paused, Phase, Settings};
 use bellwether::policy::address::Rules;
 use bellwether::policy::retry::Schedule;
 use bellwether::policy::signature::MetaKey;
@@ -285,7 +285,7 @@ impl World {
             journal_kept: Duration::from_hours(72),
             body_timeout: Duration::from_secs(20),
             rules: Arc::new(self.terms.rules.clone()),
-            paused: self.terms.paused,
+            paused: self.terms.paused.then_some(Paused::Configured),
             late_after: self.terms.late_after,
             dispatch: dispatch::Options {
                 schedule: Schedule::new(self.terms.waits.to_vec()),
