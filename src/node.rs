@@ -30,6 +30,7 @@ use janitor::Janitor;
 use lateness::{Late, Lateness};
 
 pub use crate::dispatch::Phase;
+pub use janitor::Keeping;
 
 /// How a node behaves.
 #[derive(Clone)]
@@ -46,10 +47,8 @@ pub struct Settings {
     /// Whether a webhook that is created, or enabled again, is told how the numbers
     /// stand.
     pub snapshot_on_enable: bool,
-    /// How long events are kept.
-    pub events_kept: Duration,
-    /// How long the journal is kept.
-    pub journal_kept: Duration,
+    /// How long things are kept.
+    pub keeping: Keeping,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
     /// Where deliveries may go.
@@ -153,8 +152,7 @@ impl Node {
             intake: Arc::clone(&intake),
             store: Arc::clone(store),
             clock: env.clock.clone(),
-            events_kept: settings.events_kept,
-            journal_kept: settings.journal_kept,
+            keeping: settings.keeping,
             errand: Arc::clone(&errand),
         };
         let mut tasks = JoinSet::new();

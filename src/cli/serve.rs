@@ -13,10 +13,14 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = Config::load(arguments.file.path())?;
+    run_with(&Config::load(arguments.file.path())?)
+}
+
+/// Serves as `config` says.
+pub(super) fn run_with(config: &Config) -> Result<(), Failure> {
     let logs = logs::start(config.log.level, config.log.format);
     let runtime = runtime()?;
-    let served = runtime.block_on(serve(&config, &logs));
+    let served = runtime.block_on(serve(config, &logs));
     // A query that is still under way must not hold up the end.
     runtime.shutdown_background();
     served.map_err(Failure::from)

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::descriptors::Shares;
-use super::{Node, Parts, Paused, Phase, Settings};
+use super::{Keeping, Node, Parts, Paused, Phase, Settings};
 use crate::config::{self, Config, ConfigError};
 use crate::dispatch;
 use crate::env::Env;
@@ -265,8 +265,8 @@ fn settings(config: &Config, shares: Shares, own: SocketAddr) -> Settings {
         fill_limits: config.events.fill_limits,
         derive: config.events.derive_from_capability,
         snapshot_on_enable: config.events.snapshot_on_enable,
-        events_kept: config.retention.events,
-        journal_kept: config.retention.journal,
+        keeping: Keeping::new(config.retention.events, config.retention.journal)
+            .hastened(config.retention.hastened),
         body_timeout: config.server.body_timeout,
         rules: Arc::new(rules),
         paused: None,

@@ -15,7 +15,7 @@ use bellwether::env::{Clock, Entropy, Env, Fault, Faults, Weakness};
 use bellwether::intake::App;
 use bellwether::model::attempt::OutcomeClass;
 use bellwether::model::time::Timestamp;
-use bellwether::node::{Node, Parts, Paused, Phase, Settings};
+use bellwether::node::{Keeping, Node, Parts, Paused, Phase, Settings};
 use bellwether::policy::address::Rules;
 use bellwether::policy::retry::Schedule;
 use bellwether::policy::signature::MetaKey;
@@ -281,8 +281,7 @@ impl World {
             fill_limits: true,
             derive: true,
             snapshot_on_enable: self.terms.snapshot_on_enable,
-            events_kept: Duration::from_hours(30 * 24),
-            journal_kept: Duration::from_hours(72),
+            keeping: Keeping::new(Duration::from_hours(30 * 24), Duration::from_hours(72)),
             body_timeout: Duration::from_secs(20),
             rules: Arc::new(self.terms.rules.clone()),
             paused: self.terms.paused.then_some(Paused::Configured),
