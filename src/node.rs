@@ -34,7 +34,6 @@ pub use janitor::Keeping;
 
 /// How a node behaves.
 #[derive(Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "switches, each by itself")]
 pub struct Settings {
     /// The Meta apps by name.
     pub apps: HashMap<String, App>,

@@ -126,7 +126,7 @@ async fn fault_15_a_backup_is_for_its_owner_alone_overwrites_nothing_and_needs_n
         // What a backup that was killed has left is in nobody's way.
         std::fs::write(elsewhere.path().join("copy.db.partial"), "half of one").unwrap();
         said(&back_up(directory.path(), &copy), 0);
-        assert_eq!(files(elsewhere.path()), [copy.clone()], "nothing is left beside it");
+        assert_eq!(files(elsewhere.path()), std::slice::from_ref(&copy), "nothing is left beside it");
         assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         first = Some(std::fs::read(&copy).unwrap());
         if serving {
