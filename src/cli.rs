@@ -1,6 +1,7 @@
 //! The command line. Data goes to standard output, everything else to standard
 //! error; every end has its exit code ([`Exit`]); errors end in a hint.
 
+mod backup;
 mod bench;
 mod check;
 mod client;
@@ -39,6 +40,10 @@ enum Command {
     Trigger(trigger::Arguments),
     /// Check the configuration, the key file and the store, and say what is wrong
     Check(check::Arguments),
+    /// Copy the store, also while a server uses it; the copy sends nothing when started
+    Backup(backup::Arguments),
+    /// Let a copy take the original's place: the next server sends what is pending
+    Resume(backup::Resume),
     /// Measure how fast this machine runs a server, beside the limit of the same machine
     Bench(bench::Arguments),
 }
@@ -140,6 +145,8 @@ pub fn run() -> ExitCode {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Trigger(arguments) => trigger::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Resume(arguments) => backup::resume(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match ran {
@@ -156,6 +163,11 @@ fn say(line: impl fmt::Display) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}");
     let _ = out.flush();
+}
+
+/// Says what was done, on standard error.
+fn tell(line: impl fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// The runtime of a command.

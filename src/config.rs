@@ -185,6 +185,9 @@ pub struct Retention {
     pub events: Duration,
     /// The journal that the live stream is read from.
     pub journal: Duration,
+    /// How many times as fast things grow old: 1, whatever is configured; the
+    /// benchmark looks at years in minutes.
+    pub hastened: u32,
 }
 
 /// The key that secrets are sealed with.
@@ -274,7 +277,7 @@ impl Config {
         let graph = graph::graph(from);
         let days = from.number("retention.events_days");
         let journal = Duration::from_hours(from.number("retention.journal_hours"));
-        let retention = Retention { events: Duration::from_hours(24 * days), journal };
+        let retention = Retention { events: Duration::from_hours(24 * days), journal, hastened: 1 };
         let secrets = secrets(from, store.as_ref());
         let level = from.choice("log.level");
         let format = from.choice("log.format");

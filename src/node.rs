@@ -30,10 +30,10 @@ use janitor::Janitor;
 use lateness::{Late, Lateness};
 
 pub use crate::dispatch::Phase;
+pub use janitor::Keeping;
 
 /// How a node behaves.
 #[derive(Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "switches, each by itself")]
 pub struct Settings {
     /// The Meta apps by name.
     pub apps: HashMap<String, App>,
@@ -46,22 +46,50 @@ pub struct Settings {
     /// Whether a webhook that is created, or enabled again, is told how the numbers
     /// stand.
     pub snapshot_on_enable: bool,
-    /// How long events are kept.
-    pub events_kept: Duration,
-    /// How long the journal is kept.
-    pub journal_kept: Duration,
+    /// How long things are kept.
+    pub keeping: Keeping,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
     /// Where deliveries may go.
     pub rules: Arc<Rules>,
-    /// Whether no delivery is attempted: the store keeps what is owed.
-    pub paused: bool,
+    /// Why no delivery is attempted, if so: the store keeps what is owed.
+    pub paused: Option<Paused>,
     /// When an event that has not arrived is late; `None`: none ever is.
     pub late_after: Option<Duration>,
     /// How deliveries are attempted.
     pub dispatch: dispatch::Options,
     /// How the Graph API is asked.
     pub reconcile: reconcile::Options,
+}
+
+/// Why no delivery is attempted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paused {
+    /// The configuration says so.
+    Configured,
+    /// The store is a copy that has not taken the original's place.
+    Copy,
+}
+
+impl Paused {
+    /// Why, in a few words.
+    fn why(self) -> &'static str {
+        match self {
+            Self::Configured => "delivery.paused",
+            Self::Copy => "the store is a copy, and `bellwether resume` has not been said",
+        }
+    }
+
+    /// What to do so that there are deliveries again.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Configured => "set delivery.paused to false and restart",
+            Self::Copy => {
+                "the store is a copy that `bellwether backup` made; if it is to take the original's place, \
+                 stop the server, run `bellwether resume`, and start again"
+            }
+        }
+    }
 }
 
 /// What a node is made of.
@@ -123,13 +151,12 @@ impl Node {
             intake: Arc::clone(&intake),
             store: Arc::clone(store),
             clock: env.clock.clone(),
-            events_kept: settings.events_kept,
-            journal_kept: settings.journal_kept,
+            keeping: settings.keeping,
             errand: Arc::clone(&errand),
         };
         let mut tasks = JoinSet::new();
         // Without its dispatcher the handover stays closed, so all stays due.
-        if !settings.paused {
+        if settings.paused.is_none() {
             tasks.spawn(dispatcher.run(watched.clone()));
             tasks.spawn(while_running(reconciler(settings, parts, &to_read).run(), watched.clone()));
         }
@@ -245,7 +272,7 @@ fn setup(
         fill_limits: settings.fill_limits,
         reading: api::Reading {
             token_for_all: settings.reconcile.token_for_all.is_some(),
-            paused: settings.paused,
+            paused: settings.paused.is_some(),
         },
         snapshot_on_enable: settings.snapshot_on_enable,
         limits: api::Limits { body_deadline: settings.body_timeout, ..api::Limits::default() },
@@ -260,16 +287,23 @@ fn readiness(
     late: watch::Receiver<Late>,
 ) -> api::Hook<Result<String, String>> {
     let (store, threshold) = (Arc::clone(&parts.store), settings.late_after);
-    let ready_to = if settings.paused { "ready; deliveries are paused (delivery.paused)" } else { "ready" };
+    let ready_to = settings.paused.map_or_else(
+        || "ready".to_owned(),
+        |paused| format!("ready; deliveries are paused ({})", paused.why()),
+    );
     Arc::new(move || {
         let (store, running) = (Arc::clone(&store), *phase.borrow() == Phase::Running);
         let late = threshold.and_then(|threshold| late.borrow().told(threshold));
+        let ready_to = ready_to.clone();
         Box::pin(async move {
             if !running {
                 return Err("shutting down".to_owned());
             }
             store.ping().await.map_err(|error| format!("the store does not answer: {error}"))?;
-            Ok(late.map_or(ready_to.to_owned(), |late| format!("{ready_to}; {late}")))
+            Ok(match late {
+                Some(late) => format!("{ready_to}; {late}"),
+                None => ready_to,
+            })
         })
     })
 }

@@ -111,7 +111,7 @@ async fn reconcile(
         }
         ReadingState::Paused => {
             return Err(Problem::new(Code::Conflict, "deliveries are paused, and reading with them")
-                .hint("set delivery.paused to false and restart"));
+                .hint("/readyz says why; the server's log, at its start, what to do"));
         }
         ReadingState::NotConfigured => {
             return Err(Problem::new(Code::NotConfigured, "its account is not configured for Chat Apps")

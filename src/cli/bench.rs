@@ -7,6 +7,7 @@
 //! is a forwarder that only does the HTTP of it. See docs/reference/performance.md.
 
 mod child;
+mod hastened;
 mod ledger;
 mod limit;
 mod load;
@@ -42,6 +43,9 @@ enum Part {
     /// A minimal forwarder, which marks the limit
     #[command(hide = true)]
     LimitForwarder(limit::Arguments),
+    /// A server that keeps for seconds what others keep for days
+    #[command(hide = true)]
+    HastenedServer(hastened::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -81,6 +85,8 @@ enum Scenario {
     Batched,
     /// 1,000 events a second, whatever the answers
     Steady,
+    /// The same while retention removes as much as comes: how large the file gets
+    Retention,
     /// As single, over 10,000 accounts with a webhook each
     Accounts,
     /// As single, with delivered events in the store
@@ -104,6 +110,8 @@ struct Sizes {
     load: u32,
     /// Events at 1,000 a second.
     steady: u32,
+    /// Events at 1,000 a second while as many are removed.
+    retained: u32,
     /// Events at 500 a second, once without and once with trouble.
     beside: u32,
     /// Accounts of `accounts`.
@@ -124,6 +132,7 @@ impl Sizes {
             Self {
                 load: 300,
                 steady: 200,
+                retained: 300,
                 beside: 100,
                 accounts: 20,
                 prefill: 2_000,
@@ -135,6 +144,7 @@ impl Sizes {
             Self {
                 load: 100_000,
                 steady: 60_000,
+                retained: 90_000,
                 beside: 10_000,
                 accounts: 10_000,
                 prefill: 10_000_000,
@@ -147,6 +157,7 @@ impl Sizes {
         Self {
             load: events(usual.load),
             steady: events(usual.steady),
+            retained: events(usual.retained),
             beside: events(usual.beside),
             pending: events(usual.pending),
             prefill: options.prefill.unwrap_or(usual.prefill),
@@ -192,8 +203,10 @@ impl Progress {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    if let Some(Part::LimitForwarder(arguments)) = &arguments.part {
-        return limit::run(arguments);
+    match &arguments.part {
+        Some(Part::LimitForwarder(arguments)) => return limit::run(arguments),
+        Some(Part::HastenedServer(arguments)) => return hastened::run(arguments),
+        None => {}
     }
     let options = &arguments.options;
     let plan = Plan {
@@ -228,6 +241,7 @@ impl Scenario {
             Self::Single => "single",
             Self::Batched => "batched",
             Self::Steady => "steady",
+            Self::Retention => "retention",
             Self::Accounts => "accounts",
             Self::LargeStore => "large-store",
             Self::Backlog => "backlog",
@@ -246,6 +260,7 @@ impl Scenario {
             Self::Batched => scenarios::throughput::batched(plan, name).await,
             Self::Accounts => scenarios::throughput::accounts(plan, name).await,
             Self::Steady => scenarios::beside::steady(plan, name).await,
+            Self::Retention => scenarios::retention::retention(plan, name).await,
             Self::Backlog => scenarios::beside::backlog(plan, name).await,
             Self::DeadWebhook => scenarios::beside::dead_webhook(plan, name).await,
             Self::LargeStore => scenarios::stored::large_store(plan, name).await,

@@ -13,10 +13,14 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = Config::load(arguments.file.path())?;
+    run_with(&Config::load(arguments.file.path())?)
+}
+
+/// Serves as `config` says.
+pub(super) fn run_with(config: &Config) -> Result<(), Failure> {
     let logs = logs::start(config.log.level, config.log.format);
     let runtime = runtime()?;
-    let served = runtime.block_on(serve(&config, &logs));
+    let served = runtime.block_on(serve(config, &logs));
     // A query that is still under way must not hold up the end.
     runtime.shutdown_background();
     served.map_err(Failure::from)
@@ -36,10 +40,8 @@ async fn serve(config: &Config, logs: &Flush) -> Result<(), ProcessError> {
     if config.operator.key.is_none() {
         tracing::info!("no operator.key is configured; only keys made before can call the API");
     }
-    if config.delivery.paused {
-        tracing::warn!(
-            "deliveries are paused: what is owed waits; hint: set delivery.paused to false and restart"
-        );
+    if let Some(paused) = process.paused() {
+        tracing::warn!("deliveries are paused: what is owed waits; hint: {}", paused.hint());
     }
     process.run().await?;
     tracing::info!("stopped; nothing was left under way");

@@ -46,13 +46,38 @@ const ROUND: Duration = Duration::from_hours(1);
 /// a wrong clock has it set by then.
 const FIRST_ROUND: Duration = Duration::from_mins(10);
 
+/// How long things are kept, and how often what is old is looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Keeping {
+    events: Duration,
+    journal: Duration,
+    keys: Duration,
+    first_round: Duration,
+    round: Duration,
+}
+
+impl Keeping {
+    /// Events and the journal for so long.
+    pub fn new(events: Duration, journal: Duration) -> Self {
+        Self { events, journal, keys: KEYS_KEPT, first_round: FIRST_ROUND, round: ROUND }
+    }
+
+    /// The same on a smaller scale: all of it so many times as fast.
+    #[must_use]
+    pub fn hastened(self, times: u32) -> Self {
+        let Self { events, journal, keys, first_round, round } = self;
+        let [events, journal, keys, first_round, round] =
+            [events, journal, keys, first_round, round].map(|span| span / times.max(1));
+        Self { events, journal, keys, first_round, round }
+    }
+}
+
 /// The one who tidies up.
 pub(super) struct Janitor {
     pub(super) intake: Arc<Intake>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
-    pub(super) events_kept: Duration,
-    pub(super) journal_kept: Duration,
+    pub(super) keeping: Keeping,
     /// There is something to route or to replay.
     pub(super) errand: Arc<Notify>,
 }
@@ -62,13 +87,13 @@ impl Janitor {
         let age = Age { began: self.clock.now(), running: Instant::now() };
         // Where the retention under way goes on; `None`: it rests until `next_round`.
         let mut retiring: Option<Position> = None;
-        let mut next_round = Instant::now() + FIRST_ROUND;
+        let mut next_round = Instant::now() + self.keeping.first_round;
         while *phase.borrow_and_update() == Phase::Running {
             let busy = self.errands().await;
             if let Some(after) = retiring {
                 retiring = self.retire(after, age.now(&self.clock)).await;
             } else if Instant::now() >= next_round {
-                (retiring, next_round) = (Some(0), Instant::now() + ROUND);
+                (retiring, next_round) = (Some(0), Instant::now() + self.keeping.round);
             }
             let wait = match (retiring, busy) {
                 (Some(_), _) | (_, Busy::More) => BETWEEN_STEPS,
@@ -113,10 +138,10 @@ impl Janitor {
     async fn retire(&self, after: Position, now: Timestamp) -> Option<Position> {
         let retention = Retention {
             now,
-            events_before: now.minus(self.events_kept),
+            events_before: now.minus(self.keeping.events),
             after,
-            keys_before: now.minus(KEYS_KEPT),
-            journal_before: now.minus(self.journal_kept),
+            keys_before: now.minus(self.keeping.keys),
+            journal_before: now.minus(self.keeping.journal),
             step: STEP,
         };
         self.store.retire(retention).await.unwrap_or_else(|error| {

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::descriptors::Shares;
-use super::{Node, Parts, Phase, Settings};
+use super::{Keeping, Node, Parts, Paused, Phase, Settings};
 use crate::config::{self, Config, ConfigError};
 use crate::dispatch;
 use crate::env::Env;
@@ -99,6 +99,7 @@ pub struct Process {
     limits: server::Limits,
     metrics: Metrics,
     store: Ends,
+    paused: Option<Paused>,
 }
 
 impl Process {
@@ -124,7 +125,9 @@ impl Process {
         let store = Sqlite::open(&options, Arc::clone(&handover), faults, metrics.clone(), now)?;
         recognise_key(&store, &vault, &env).await?;
         let shares = Shares::of(config);
-        let settings = settings(config, shares, listener.local_addr()?);
+        let copied = store.copied_at().await?.map(|_| Paused::Copy);
+        let paused = copied.or(config.delivery.paused.then_some(Paused::Configured));
+        let settings = Settings { paused, ..settings(config, shares, listener.local_addr()?) };
         let transport = transport(config, Arc::clone(&settings.rules), &env)?;
         let inquirer = transport_to_graph(config, &settings, &env)?;
         let depth = store.clone();
@@ -144,12 +147,17 @@ impl Process {
             header_timeout: config.server.header_timeout,
             drain_timeout: config.server.drain_timeout,
         };
-        Ok(Self { node: Node::start(&settings, &parts), listener, limits, metrics, store: ends })
+        Ok(Self { node: Node::start(&settings, &parts), listener, limits, metrics, store: ends, paused })
     }
 
     /// Where it listens.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Why it attempts no delivery, if so.
+    pub fn paused(&self) -> Option<Paused> {
+        self.paused
     }
 
     /// Shows how many log lines were lost among its metrics.
@@ -166,7 +174,7 @@ impl Process {
 
     /// Like [`Process::run`], ending when `enough` does, too.
     pub async fn run_until(self, enough: impl Future<Output = ()>) -> Result<(), ProcessError> {
-        let Self { mut node, listener, limits, metrics, mut store } = self;
+        let Self { mut node, listener, limits, metrics, mut store, .. } = self;
         let phase = node.phase();
         let (stop, stopped) = watch::channel(false);
         let router = node.router.clone();
@@ -257,11 +265,11 @@ fn settings(config: &Config, shares: Shares, own: SocketAddr) -> Settings {
         fill_limits: config.events.fill_limits,
         derive: config.events.derive_from_capability,
         snapshot_on_enable: config.events.snapshot_on_enable,
-        events_kept: config.retention.events,
-        journal_kept: config.retention.journal,
+        keeping: Keeping::new(config.retention.events, config.retention.journal)
+            .hastened(config.retention.hastened),
         body_timeout: config.server.body_timeout,
         rules: Arc::new(rules),
-        paused: delivery.paused,
+        paused: None,
         late_after: delivery.late_after,
         dispatch: dispatch::Options {
             schedule: delivery.retry_schedule.clone(),

@@ -13,6 +13,7 @@
 //! that what is stored is still delivered.
 
 mod accept;
+mod backup;
 mod brought;
 mod by_hand;
 mod bytes;
@@ -59,6 +60,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+pub use backup::{BackupError, back_up, resume};
 pub use connection::{Problem, check_directory, inspect};
 use damage::Damage;
 use overlay::Overlay;
@@ -179,6 +181,12 @@ impl Sqlite {
     /// must end then, and a fresh start finds the same.
     pub fn damaged(&self) -> watch::Receiver<Option<String>> {
         self.damage.watch()
+    }
+
+    /// When this store was copied, if it is a copy that has not taken the original's
+    /// place ([`resume`]): then nothing may be delivered from it.
+    pub fn copied_at(&self) -> Reply<Option<Timestamp>> {
+        self.look_up(backup::copied_at)
     }
 
     /// How many writes wait.

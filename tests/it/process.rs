@@ -7,7 +7,7 @@ mod commands;
 mod crashes;
 mod disk;
 mod limits;
-mod nemesis;
+pub(crate) mod nemesis;
 mod outwards;
 mod pauses;
 pub(crate) mod running;

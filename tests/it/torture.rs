@@ -7,6 +7,7 @@ mod backup;
 mod controls;
 mod damage;
 mod failpoints;
+mod herds;
 mod kills;
 pub(crate) mod ledger;
 mod oracle;

@@ -2,6 +2,7 @@
 
 pub(super) mod beside;
 pub(super) mod restart;
+pub(super) mod retention;
 pub(super) mod stages;
 pub(super) mod stored;
 pub(super) mod throughput;

@@ -67,21 +67,25 @@ pub(super) struct Stage<'a> {
 }
 
 /// A directory that is removed when dropped.
-struct Scratch(PathBuf);
+struct Scratch {
+    path: PathBuf,
+    /// How many times as fast things grow old on the store in it, if not as ever.
+    hastened: Option<u32>,
+}
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
 impl Scratch {
     fn config(&self) -> PathBuf {
-        self.0.join("bellwether.toml")
+        self.path.join("bellwether.toml")
     }
 
     fn store(&self) -> PathBuf {
-        self.0.join("store.db")
+        self.path.join("store.db")
     }
 }
 
@@ -89,7 +93,27 @@ impl<'a> Stage<'a> {
     /// Starts a server, registers, fills, and starts it again: so that what is
     /// measured is a process that has done nothing yet.
     pub(super) async fn set(plan: &'a Plan, name: &'static str, layout: Layout) -> Result<Self, Failure> {
-        let directory = scratch(plan, name).map_err(|error| failure("no directory for the store", error))?;
+        Self::set_in(plan, name, layout, None).await
+    }
+
+    /// The same, with servers on which things grow old so many times as fast.
+    pub(super) async fn set_hastened(
+        plan: &'a Plan,
+        name: &'static str,
+        layout: Layout,
+        times: u32,
+    ) -> Result<Self, Failure> {
+        Self::set_in(plan, name, layout, Some(times)).await
+    }
+
+    async fn set_in(
+        plan: &'a Plan,
+        name: &'static str,
+        layout: Layout,
+        hastened: Option<u32>,
+    ) -> Result<Self, Failure> {
+        let directory = scratch(plan, name, hastened);
+        let directory = directory.map_err(|error| failure("no directory for the store", error))?;
         let ledger = Arc::new(Ledger::new(layout.events));
         let receivers = Receivers::start(layout.hosts, &ledger).await;
         let receivers = receivers.map_err(|error| failure("no receivers", error))?;
@@ -129,6 +153,19 @@ impl<'a> Stage<'a> {
     /// A client of the server's API.
     pub(super) fn client(&self) -> Client {
         client(&self.server)
+    }
+
+    /// How large the store's file is by now; what is in its log comes on top.
+    pub(super) fn file_bytes(&self) -> u64 {
+        bytes(&self.directory.store())
+    }
+
+    /// How many deliveries the server says it has, whatever became of them: as many
+    /// as events, of accounts with one webhook each.
+    pub(super) async fn stored(&self) -> Result<u32, Failure> {
+        let page = self.client().text("/metrics").await?;
+        let counts = page.lines().filter_map(|line| line.strip_prefix("bellwether_deliveries{"));
+        Ok(counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u32>().ok()).sum())
     }
 
     /// How many deliveries the server says are pending that are not meant to be: the
@@ -171,10 +208,10 @@ pub(super) struct Ended {
     _directory: Scratch,
 }
 
-fn scratch(plan: &Plan, name: &str) -> std::io::Result<Scratch> {
+fn scratch(plan: &Plan, name: &str, hastened: Option<u32>) -> std::io::Result<Scratch> {
     let path = plan.directory.join(format!("bellwether-bench-{}-{name}", std::process::id()));
     fs::create_dir_all(&path)?;
-    let directory = Scratch(path.canonicalize()?);
+    let directory = Scratch { path: path.canonicalize()?, hastened };
     let config = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = {store:?}\n[operator]\nkey = {OPERATOR:?}\n\
          [meta.apps.main]\napp_secret = {APP_SECRET:?}\n\
@@ -187,7 +224,15 @@ fn scratch(plan: &Plan, name: &str) -> std::io::Result<Scratch> {
 
 async fn serve(directory: &Scratch) -> Result<Child, Failure> {
     let config = directory.config();
-    Child::start(&[OsStr::new("serve"), OsStr::new("--config"), config.as_os_str()]).await
+    let times = directory.hastened.map(|times| times.to_string());
+    let arguments = match &times {
+        None => vec!["serve".as_ref(), "--config".as_ref(), config.as_os_str()],
+        Some(times) => {
+            let hastened = ["bench", "hastened-server", "--times", times, "--config"].map(OsStr::new);
+            hastened.into_iter().chain([config.as_os_str()]).collect()
+        }
+    };
+    Child::start(&arguments).await
 }
 
 fn client(server: &Child) -> Client {

@@ -256,7 +256,9 @@ pub fn retired(state: &NumberState, now: Timestamp) -> NumberState {
     let not_before = now.whole_seconds().plus(Duration::from_secs(1));
     // What was told before was told: who repeats it late need not tell it again.
     let mut told = state.told.clone();
-    told.iter_mut().for_each(|told| told.until = told.until.or(Some(not_before)));
+    for told in &mut told {
+        told.until = told.until.or(Some(not_before));
+    }
     NumberState {
         revision: state.revision + 1,
         changed_at: now,

@@ -63,12 +63,19 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
         )));
     }
     make(path)?;
-    let mut connection = Connection::open(path).map_err(|error| cannot_open(path, &error))?;
+    let mut connection = open_to_change(path)?;
+    look_over(&mut connection, path, LOOK_OVER)?;
+    migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// A connection that writes as durably as the server's; the store is there, and
+/// locked.
+pub(super) fn open_to_change(path: &Path) -> Result<Connection, Error> {
+    let connection = Connection::open(path).map_err(|error| cannot_open(path, &error))?;
     // Before anything is set: preparing would change a file of somebody else's.
     check_ours(&connection, path)?;
     prepare(&connection, path)?;
-    look_over(&mut connection, path, LOOK_OVER)?;
-    migrate(&mut connection, path)?;
     Ok(connection)
 }
 
@@ -199,7 +206,7 @@ fn integer(connection: &Connection, pragma: &str) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, pragma, |row| row.get(0))
 }
 
-fn check_ours(connection: &Connection, path: &Path) -> Result<(), Error> {
+pub(super) fn check_ours(connection: &Connection, path: &Path) -> Result<(), Error> {
     let read = || -> rusqlite::Result<(i64, i64, i64)> {
         let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         Ok((integer(connection, "application_id")?, integer(connection, "user_version")?, tables))
@@ -295,7 +302,7 @@ pub fn inspect(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
     }
 }
 
-fn open_to_read(path: &Path) -> Result<Connection, Error> {
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))
 }

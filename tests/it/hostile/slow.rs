@@ -15,7 +15,8 @@ use tokio::time::{Instant, timeout};
 
 use super::measured::Measured;
 use super::stage::staged;
-use crate::process::running::long;
+use crate::process::nemesis;
+use crate::process::running::{Caller, long};
 use crate::sim::world::{notification, upgrade};
 use crate::support::frozen::{catch_up, pass};
 use crate::support::raw::h2;
@@ -140,6 +141,61 @@ async fn fault_47_more_slow_connections_than_places_take_no_more_descriptors_and
     assert!(most <= before + PLACES + 10, "{most} descriptors, {before} before");
     measured.works("TIER_AFTER").await;
     measured.let_go().await;
+}
+
+/// Connections of the catalogue's slow loris, and places for them: fewer, by about as
+/// many as the system lets wait.
+const LORISES: usize = 10_000;
+const PLACES_FOR_LORISES: usize = 9_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_47_slow_connections_by_the_ten_thousand_are_cut_off_and_stop_nobody() {
+    // The short round is the same on a hundredth of the scale.
+    let scale = if long() { 1 } else { 100 };
+    let (lorises, places) = (LORISES / scale, PLACES_FOR_LORISES / scale);
+    if long() {
+        // Ours, which the server inherits.
+        let pid = std::process::id().to_string();
+        nemesis::run(&["prlimit", "--pid", &pid, &format!("--nofile={}:", 2 * LORISES)]);
+    }
+    let mut measured = Measured::start(
+        &[
+            ("BELLWETHER_SERVER__MAX_CONNECTIONS", &places.to_string()),
+            ("BELLWETHER_SERVER__HEADER_TIMEOUT_MS", "3000"),
+            ("BELLWETHER_SERVER__BODY_TIMEOUT_MS", "3000"),
+        ],
+        None,
+    )
+    .await;
+    assert!(!measured.running.log().contains("the limit of open files"), "{}", measured.running.log());
+    measured.begin();
+    let before = measured.open_descriptors();
+    let mut crawling = JoinSet::new();
+    for n in 0..lorises {
+        let (_, first, then) = kinds().swap_remove(n % kinds().len());
+        crawling.spawn(crawl(measured.at, first, then));
+    }
+    // LIVE: others come to their turn among them, each on a connection of its own.
+    let (mut most, mut served, mut longest) = (0, 0, Duration::ZERO);
+    while !crawling.is_empty() {
+        most = most.max(measured.open_descriptors());
+        served += 1;
+        let (asked, body) = (Instant::now(), notification(1_748_736_000, &[upgrade(served, "TIER_10K")]));
+        let answer = timeout(2 * PATIENCE, Caller::new().notify(&measured.running.base, body)).await.unwrap();
+        assert_eq!(answer.expect("it answers").0.as_u16(), 200);
+        longest = longest.max(asked.elapsed());
+        while crawling.try_join_next().is_some() {}
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!(
+        "{lorises} on {places} places: {most} descriptors, {before} before; {served} served, after {longest:?} at most"
+    );
+    assert!(most >= before + places / 2, "{most} descriptors, {before} before: they were there");
+    assert!(most <= before + places + 10, "{most} descriptors, {before} before");
+    // A connection's buffers, as many as were allowed.
+    measured.kept_its_memory(places * (16 << 10));
+    measured.let_go().await;
+    measured.works("TIER_AFTER").await;
 }
 
 /// After how many seconds, of a node's time, a connection is cut off that sends

@@ -22,6 +22,7 @@ fn a_tiny_benchmark_loses_nothing_doubles_nothing_and_reports_every_scenario() {
         "single",
         "batched",
         "steady",
+        "retention",
         "accounts",
         "large-store",
         "backlog",

@@ -15,7 +15,7 @@ use bellwether::env::{Clock, Entropy, Env, Fault, Faults, Weakness};
 use bellwether::intake::App;
 use bellwether::model::attempt::OutcomeClass;
 use bellwether::model::time::Timestamp;
-use bellwether::node::{Node, Parts, Phase, Settings};
+use bellwether::node::{Keeping, Node, Parts, Paused, Phase, Settings};
 use bellwether::policy::address::Rules;
 use bellwether::policy::retry::Schedule;
 use bellwether::policy::signature::MetaKey;
@@ -285,11 +285,10 @@ impl World {
             fill_limits: true,
             derive: true,
             snapshot_on_enable: self.terms.snapshot_on_enable,
-            events_kept: Duration::from_hours(30 * 24),
-            journal_kept: Duration::from_hours(72),
+            keeping: Keeping::new(Duration::from_hours(30 * 24), Duration::from_hours(72)),
             body_timeout: Duration::from_secs(20),
             rules: Arc::new(self.terms.rules.clone()),
-            paused: self.terms.paused,
+            paused: self.terms.paused.then_some(Paused::Configured),
             late_after: self.terms.late_after,
             dispatch: dispatch::Options {
                 schedule: Schedule::new(self.terms.waits.to_vec()),

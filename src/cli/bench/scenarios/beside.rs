@@ -14,7 +14,7 @@ use crate::cli::bench::report::Measured;
 use crate::cli::bench::stage::{Layout, Stage};
 
 /// Events a second of `steady`, and of the healthy webhooks beside trouble.
-const STEADY: u32 = 1_000;
+pub(super) const STEADY: u32 = 1_000;
 const BESIDE: u32 = 500;
 
 /// Accounts whose webhooks have the backlog.
