@@ -50,8 +50,8 @@ pub struct Settings {
     pub keeping: Keeping,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
-    /// Where deliveries may go.
-    pub rules: Arc<Rules>,
+    /// Says where deliveries may go by now.
+    pub rules: Arc<dyn Fn() -> Arc<Rules> + Send + Sync>,
     /// Why no delivery is attempted, if so: the store keeps what is owed.
     pub paused: Option<Paused>,
     /// When an event that has not arrived is late; `None`: none ever is.
@@ -247,7 +247,7 @@ fn setup(
         store: Arc::clone(&parts.store),
         vault: parts.vault.clone(),
         env: parts.env.clone(),
-        judge: Arc::new(move |url| match rules.judge_url(url) {
+        judge: Arc::new(move |url| match rules().judge_url(url) {
             Ok(_) => Ok(()),
             Err(refusal) if refusal.is_insecure_protocol() => Err(UrlRefusal::Insecure(refusal.to_string())),
             Err(refusal) => Err(UrlRefusal::Forbidden(refusal.to_string())),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::descriptors::Shares;
@@ -24,7 +24,7 @@ use crate::store::sqlite::{self, Mode, Options, Sqlite};
 use crate::store::{self, Catalog, Handover};
 use crate::telemetry::Metrics;
 use crate::telemetry::logs::Lost;
-use crate::transport::http::{self, HttpTransport};
+use crate::transport::http::{self, HttpTransport, Renewed};
 use crate::transport::resolve::Resolver;
 use crate::transport::tls;
 
@@ -100,6 +100,7 @@ pub struct Process {
     metrics: Metrics,
     store: Ends,
     paused: Option<Paused>,
+    renewal: Renewal,
 }
 
 impl Process {
@@ -127,16 +128,18 @@ impl Process {
         let shares = Shares::of(config);
         let copied = store.copied_at().await?.map(|_| Paused::Copy);
         let paused = copied.or(config.delivery.paused.then_some(Paused::Configured));
-        let settings = Settings { paused, ..settings(config, shares, listener.local_addr()?) };
-        let transport = transport(config, Arc::clone(&settings.rules), &env)?;
-        let inquirer = transport_to_graph(config, &settings, &env)?;
+        let own = listener.local_addr()?;
+        let transport = Renewed::new(deliverer(config, rules(config, own), &env)?);
+        let in_force = transport.clone();
+        let settings = Settings { paused, ..settings(config, shares, Arc::new(move || in_force.rules())) };
+        let inquirer = transport_to_graph(config, own, &env)?;
         let depth = store.clone();
         let ends = Ends { failed: store.failed(), damaged: store.damaged() };
         let parts = Parts {
-            env,
+            env: env.clone(),
             store: Arc::new(store),
             handover,
-            transport: Arc::new(transport),
+            transport: Arc::new(transport.clone()),
             inquirer: Arc::new(inquirer),
             vault,
             metrics: metrics.clone(),
@@ -147,7 +150,15 @@ impl Process {
             header_timeout: config.server.header_timeout,
             drain_timeout: config.server.drain_timeout,
         };
-        Ok(Self { node: Node::start(&settings, &parts), listener, limits, metrics, store: ends, paused })
+        let node = Node::start(&settings, &parts);
+        let renewal = Renewal { env, own, transport, reread: None };
+        Ok(Self { node, listener, limits, metrics, store: ends, paused, renewal })
+    }
+
+    /// On SIGHUP, reads the configuration again by `reread` and takes from it where
+    /// deliveries may go. Without this SIGHUP ends the process.
+    pub fn renews_by(&mut self, reread: Reread) {
+        self.renewal.reread = Some(reread);
     }
 
     /// Where it listens.
@@ -174,21 +185,30 @@ impl Process {
 
     /// Like [`Process::run`], ending when `enough` does, too.
     pub async fn run_until(self, enough: impl Future<Output = ()>) -> Result<(), ProcessError> {
-        let Self { mut node, listener, limits, metrics, mut store, .. } = self;
+        let Self { mut node, listener, limits, metrics, mut store, renewal, .. } = self;
+        let mut enough = std::pin::pin!(enough);
         let phase = node.phase();
         let (stop, stopped) = watch::channel(false);
         let router = node.router.clone();
         let mut serving = std::pin::pin!(server::serve(listener, router, limits, metrics, stopped));
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            biased;
-            why = store.end() => return Err(why),
-            () = node.broken() => return Err(ProcessError::Broken),
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            () = &mut serving => {}
-            () = enough => {}
+        let mut hangup = renewal.hangups()?;
+        loop {
+            tokio::select! {
+                biased;
+                why = store.end() => return Err(why),
+                () = node.broken() => return Err(ProcessError::Broken),
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                () = hung_up(&mut hangup) => {
+                    renewal.renew();
+                    continue;
+                }
+                () = &mut serving => {}
+                () = &mut enough => {}
+            }
+            break;
         }
         tracing::info!("stopping: letting what is under way end; a second signal stops at once");
         phase.send_replace(Phase::Draining);
@@ -205,6 +225,48 @@ impl Process {
             _ = interrupt.recv() => Err(ProcessError::Aborted),
             () = tokio::time::sleep(limits.drain_timeout) => Err(ProcessError::Aborted),
         }
+    }
+}
+
+/// Reads the configuration again.
+pub type Reread = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
+
+/// How what is configured of the way out is taken anew.
+struct Renewal {
+    env: Env,
+    own: SocketAddr,
+    transport: Renewed,
+    reread: Option<Reread>,
+}
+
+impl Renewal {
+    fn hangups(&self) -> std::io::Result<Option<Signal>> {
+        self.reread.as_ref().map(|_| signal(SignalKind::hangup())).transpose()
+    }
+
+    fn renew(&self) {
+        let Some(reread) = &self.reread else { return };
+        let next = reread().map_err(|error| error.to_string()).and_then(|config| {
+            deliverer(&config, rules(&config, self.own), &self.env).map_err(|error| error.to_string())
+        });
+        match next {
+            Ok(next) => {
+                self.transport.renew(next);
+                tracing::info!(
+                    "the configuration was read again: where deliveries may go, delivery.dns_servers and delivery.ca_file are as it says now, and no connection from before is used again; all else takes a restart"
+                );
+            }
+            Err(error) => tracing::error!(
+                %error, "the configuration was read again and is not taken: what was in force stays so"
+            ),
+        }
+    }
+}
+
+async fn hung_up(hangup: &mut Option<Signal>) {
+    match hangup {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }
 
@@ -244,21 +306,26 @@ async fn recognise_key(store: &Sqlite, vault: &Vault, env: &Env) -> Result<(), P
     }
 }
 
-fn settings(config: &Config, shares: Shares, own: SocketAddr) -> Settings {
-    let apps = config.meta.apps.iter().map(|(name, app)| {
-        let secrets = std::iter::once(&app.app_secret).chain(&app.previous_app_secret);
-        let keys = secrets.map(|secret| MetaKey::new(secrecy::ExposeSecret::expose_secret(secret))).collect();
-        (name.clone(), App { keys, verify_token: app.verify_token.clone() })
-    });
+/// Where deliveries may go; never to `own`.
+fn rules(config: &Config, own: SocketAddr) -> Arc<Rules> {
     let delivery = &config.delivery;
-    let rules = Rules {
+    Arc::new(Rules {
         allow_http: delivery.allow_http,
         allow_networks: delivery.allow_networks.clone(),
         allow_ports: delivery.allow_ports.clone(),
         deny_networks: delivery.deny_networks.clone(),
         deny_hosts: delivery.deny_hosts.clone(),
         own: vec![own],
-    };
+    })
+}
+
+fn settings(config: &Config, shares: Shares, rules: Arc<dyn Fn() -> Arc<Rules> + Send + Sync>) -> Settings {
+    let apps = config.meta.apps.iter().map(|(name, app)| {
+        let secrets = std::iter::once(&app.app_secret).chain(&app.previous_app_secret);
+        let keys = secrets.map(|secret| MetaKey::new(secrecy::ExposeSecret::expose_secret(secret))).collect();
+        (name.clone(), App { keys, verify_token: app.verify_token.clone() })
+    });
+    let delivery = &config.delivery;
     Settings {
         apps: apps.collect::<HashMap<_, _>>(),
         operator_key: config.operator.key.clone(),
@@ -268,7 +335,7 @@ fn settings(config: &Config, shares: Shares, own: SocketAddr) -> Settings {
         keeping: Keeping::new(config.retention.events, config.retention.journal)
             .hastened(config.retention.hastened),
         body_timeout: config.server.body_timeout,
-        rules: Arc::new(rules),
+        rules,
         paused: None,
         late_after: delivery.late_after,
         dispatch: dispatch::Options {
@@ -303,23 +370,19 @@ fn loaded(delivery: &config::Delivery) -> usize {
 
 /// The way to the Graph API: a pool and rules of its own. The address is the
 /// operator's word, so its scheme and its port are allowed.
-fn transport_to_graph(
-    config: &Config,
-    settings: &Settings,
-    env: &Env,
-) -> Result<HttpTransport, ProcessError> {
+fn transport_to_graph(config: &Config, own: SocketAddr, env: &Env) -> Result<HttpTransport, ProcessError> {
     let graph = &config.graph;
     let port = url::Url::parse(&graph.base_url).ok().and_then(|url| url.port_or_known_default());
     let rules = Rules {
         allow_http: graph.base_url.starts_with("http://"),
         allow_networks: graph.allow_networks.clone(),
         allow_ports: port.into_iter().collect(),
-        ..(*settings.rules).clone()
+        ..(*rules(config, own)).clone()
     };
-    transport(config, Arc::new(rules), env)
+    deliverer(config, Arc::new(rules), env)
 }
 
-fn transport(config: &Config, rules: Arc<Rules>, env: &Env) -> Result<HttpTransport, ProcessError> {
+fn deliverer(config: &Config, rules: Arc<Rules>, env: &Env) -> Result<HttpTransport, ProcessError> {
     let wrong = |error: &dyn std::fmt::Display| ProcessError::Transport(error.to_string());
     let resolver = Resolver::new(&config.delivery.dns_servers).map_err(|error| wrong(&error))?;
     let resolver = resolver.with_faults(env.faults.clone());

@@ -10,7 +10,7 @@
 //! The pool knows hosts, not addresses: a connection that was judged when it was
 //! made serves its host until it has been idle for [`Limits::idle`]. Rules
 //! never change under a transport; new rules mean a new transport, whose pool
-//! is empty.
+//! is empty ([`Renewed`]).
 //!
 //! Nothing is ever sent twice. The client below repeats a request only if it
 //! finds that the idle connection it had chosen was closed before a byte of
@@ -21,6 +21,7 @@ mod dial;
 mod failure;
 mod inquiry;
 mod judged;
+mod renewed;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -44,6 +45,7 @@ use crate::model::attempt::{Outcome, OutcomeClass};
 use crate::policy::address::{Rules, Target};
 use dial::Dialer;
 use judged::Judged;
+pub use renewed::Renewed;
 
 /// How much of an answer's body is read; then the connection is dropped.
 pub const ANSWER_LIMIT: usize = 16 * 1024;
@@ -121,6 +123,11 @@ impl HttpTransport {
             .http2_keep_alive_timeout(PROBE_PATIENCE)
             .build(dialer);
         Self { rules, judged: Judged::default(), client }
+    }
+
+    /// The rules that it goes by.
+    pub fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules)
     }
 
     async fn attempt(&self, request: Request) -> Outcome {

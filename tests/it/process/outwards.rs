@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use super::running::{Caller, Listening, PATIENCE, Running};
 use crate::sim::world::{ACCOUNT, notification, tempdir::TempDir, upgrade};
 use crate::support::dns::{NameServer, Reply};
-use crate::support::hostile::{Hostile, ok};
+use crate::support::hostile::{Hostile, ok, serve};
 use crate::support::spellings::{at_port, zoo};
 
 /// A program and who uses it. Its store outlives it.
@@ -191,6 +191,48 @@ async fn fault_72_what_was_saved_under_laxer_rules_is_not_connected_to_under_str
         assert_eq!(told(attempt), expected);
     }
     assert_eq!((listener.connections(), pooled.connections()), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_72_rules_that_change_while_it_runs_count_at_once_and_what_was_pooled_is_closed() {
+    let office = Office::open(&[]).await;
+    let (closing, mut closed) = tokio::sync::mpsc::unbounded_channel();
+    let receiver = Hostile::plays(move |mut stream, log| {
+        let closing = closing.clone();
+        async move {
+            while serve(&mut stream, &log, &ok("a")).await {}
+            let _ = closing.send(());
+        }
+    })
+    .await;
+    office.save_one(&receiver.url("/"), Value::Null).await;
+    office.notify().await;
+    assert_eq!(office.attempts(1).await[0]["outcome"], "success");
+
+    let file = office.directory.path().join("bellwether.toml");
+    let lax = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, lax.replace("[delivery]", "[delivery]\nno_such_key = 1")).unwrap();
+    office.running.hang_up();
+    office.running.logs("is not taken: what was in force stays so").await;
+    assert!(office.running.log().contains("no_such_key"), "{}", office.running.log());
+    office.test_all().await;
+    let outcomes = |attempts: Vec<Value>| -> Vec<Value> {
+        attempts.into_iter().map(|attempt| attempt["outcome"].clone()).collect()
+    };
+    assert_eq!(outcomes(office.attempts(2).await), ["success", "success"]);
+    assert!(closed.try_recv().is_err() && receiver.connections() == 1, "the connection is kept");
+
+    std::fs::write(&file, lax.replace("allow_networks", "deny_networks")).unwrap();
+    office.running.hang_up();
+    office.running.logs("where deliveries may go").await;
+    tokio::time::timeout(Duration::from_secs(1), closed.recv()).await.expect("it is closed within a second");
+    office.test_all().await;
+    let outcomes = outcomes(office.attempts(3).await);
+    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "forbidden_address").count(), 1, "{outcomes:?}");
+    assert_eq!((receiver.connections(), receiver.requests().len()), (1, 2));
+    let webhook = json!([{"subAccountId": "new", "url": receiver.url("/"), "type": "CABM"}]);
+    let (status, answer) = office.save(webhook).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::BAD_REQUEST, &json!(3020)), "nor is it saved");
 }
 
 /// The names of a request's headers, each with its value or, where that is

@@ -287,7 +287,10 @@ impl World {
             snapshot_on_enable: self.terms.snapshot_on_enable,
             keeping: Keeping::new(Duration::from_hours(30 * 24), Duration::from_hours(72)),
             body_timeout: Duration::from_secs(20),
-            rules: Arc::new(self.terms.rules.clone()),
+            rules: {
+                let rules = Arc::new(self.terms.rules.clone());
+                Arc::new(move || Arc::clone(&rules))
+            },
             paused: self.terms.paused.then_some(Paused::Configured),
             late_after: self.terms.late_after,
             dispatch: dispatch::Options {
