@@ -70,7 +70,7 @@ async fn put(
     let before = app.store.business_account(id.clone()).await?;
     let created_at = before.map_or_else(|| app.env.clock.now(), |known| known.created_at);
     let business_account = BusinessAccount { id, account, sub_account, created_at };
-    let new = match app.store.put_business_account(business_account.clone()).await {
+    let new = match app.store.put_business_account(business_account.clone(), app.env.clock.now()).await {
         Ok(new) => new,
         Err(error) if error.kind == ErrorKind::NotFound => {
             return Err(Problem::new(Code::UnknownAccount, format!("there is no account {account}"))

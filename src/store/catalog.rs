@@ -41,8 +41,9 @@ pub trait Catalog: Send + Sync + 'static {
     fn delete_account(&self, id: AccountId, now: Timestamp) -> Reply<()>;
 
     /// Registers or moves a business account; says whether it is new. What
-    /// waited may be routable now. `NotFound` if there is no such account.
-    fn put_business_account(&self, business_account: BusinessAccount) -> Reply<bool>;
+    /// waited may be routable now, and what is known of its numbers goes along.
+    /// `NotFound` if there is no such account.
+    fn put_business_account(&self, business_account: BusinessAccount, now: Timestamp) -> Reply<bool>;
     /// One business account.
     fn business_account(&self, id: BusinessAccountId) -> Reply<Option<BusinessAccount>>;
     /// Business accounts by id, after `after`.

@@ -152,7 +152,7 @@ impl Bench {
 
     async fn and_account(self) -> Self {
         assert!(self.store.put_account(account(ACME)).await.unwrap());
-        assert!(self.store.put_business_account(business_account(WABA)).await.unwrap());
+        assert!(self.store.put_business_account(business_account(WABA), at(0)).await.unwrap());
         self
     }
 

@@ -41,8 +41,8 @@ impl Catalog for Sqlite {
         self.write_apart(move |turn| control::delete_account(turn, id, now))
     }
 
-    fn put_business_account(&self, business_account: BusinessAccount) -> Reply<bool> {
-        self.add_apart(move |turn| control::put_business_account(turn, &business_account))
+    fn put_business_account(&self, business_account: BusinessAccount, now: Timestamp) -> Reply<bool> {
+        self.add_apart(move |turn| control::put_business_account(turn, &business_account, now))
     }
 
     fn business_account(&self, id: BusinessAccountId) -> Reply<Option<BusinessAccount>> {

@@ -93,10 +93,11 @@ pub(super) fn delete_account(turn: &mut Turn<'_>, id: AccountId, now: Timestamp)
 pub(super) fn put_business_account(
     turn: &mut Turn<'_>,
     business_account: &BusinessAccount,
+    now: Timestamp,
 ) -> Result<bool, Error> {
     let account = known_account(turn.sql, business_account.account)?;
     let id = business_account.id.as_str();
-    bring(turn, id, account, business_account.created_at)?;
+    bring(turn, id, account, now)?;
     let sql = turn.sql;
     sql.prepare_cached("DELETE FROM business_accounts_left WHERE id = ?1")?.execute([id])?;
     let new = !sql.prepare_cached("SELECT 1 FROM business_accounts WHERE id = ?1")?.exists([id])?;

@@ -113,8 +113,8 @@ async fn a_batch_is_kept_whole_or_not_at_all() {
 async fn an_event_goes_to_the_enabled_business_webhooks_of_all_and_of_its_sub_account() {
     let bench = Bench::with_account().await;
     let shop = BusinessAccount { sub_account: Some("shop".parse().unwrap()), ..business_account(WABA) };
-    bench.store.put_business_account(shop).await.unwrap();
-    bench.store.put_business_account(business_account("2")).await.unwrap();
+    bench.store.put_business_account(shop, at(0)).await.unwrap();
+    bench.store.put_business_account(business_account("2"), at(0)).await.unwrap();
     let messages = Webhook { kind: WebhookType::Msg, ..webhook(4, "*") };
     let disabled = Webhook { enabled: false, ..webhook(5, "shop") };
     bench
@@ -187,7 +187,7 @@ async fn what_waits_goes_on_waiting_if_its_business_account_is_gone_again() {
     let item = Item::Waiting { row: rows[0].0, received_at: at(0), read: Ok(change("11", 1)) };
     assert_eq!(bench.store.accept(batch(2, [item])).await.unwrap(), Receipt::default());
     assert_eq!(bench.store.totals(at(3)).await.unwrap().unrouted, 1);
-    bench.store.put_business_account(business_account(WABA)).await.unwrap();
+    bench.store.put_business_account(business_account(WABA), at(0)).await.unwrap();
     assert_eq!(waiting(&bench).await, rows);
 }
 
@@ -222,7 +222,7 @@ async fn sequences_count_without_gaps_for_each_account_and_number() {
     let bench = Bench::with_webhook().await;
     bench.store.put_account(account(2)).await.unwrap();
     let theirs = BusinessAccount { account: account_id(2), ..business_account("2") };
-    bench.store.put_business_account(theirs).await.unwrap();
+    bench.store.put_business_account(theirs, at(0)).await.unwrap();
     for version in 0..4 {
         let mixed = vec![
             change("11", version),

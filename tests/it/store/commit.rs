@@ -78,7 +78,7 @@ async fn a_refused_call_of_the_control_plane_spoils_nothing_of_its_group() {
     homeless.account = account_id(9);
     let (accepted, refused, put) = tokio::join!(
         bench.store.accept(one(1, "11")),
-        bench.store.put_business_account(homeless),
+        bench.store.put_business_account(homeless, at(0)),
         bench.store.put_account(account(2)),
     );
     assert!(refused.is_err());

@@ -33,17 +33,17 @@ async fn accounts_are_listed_by_id_a_page_at_a_time() {
 #[tokio::test(start_paused = true)]
 async fn a_business_account_needs_its_account_and_can_move() {
     let bench = Bench::new();
-    let refused = bench.store.put_business_account(business_account(WABA)).await.unwrap_err();
+    let refused = bench.store.put_business_account(business_account(WABA), at(0)).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::NotFound);
     bench.store.put_account(account(ACME)).await.unwrap();
     bench.store.put_account(account(2)).await.unwrap();
-    assert!(bench.store.put_business_account(business_account(WABA)).await.unwrap());
+    assert!(bench.store.put_business_account(business_account(WABA), at(0)).await.unwrap());
     let moved = BusinessAccount {
         account: account_id(2),
         sub_account: Some("shop".parse().unwrap()),
         ..business_account(WABA)
     };
-    assert!(!bench.store.put_business_account(moved.clone()).await.unwrap());
+    assert!(!bench.store.put_business_account(moved.clone(), at(0)).await.unwrap());
     assert_eq!(bench.store.business_account(moved.id.clone()).await.unwrap(), Some(moved.clone()));
     assert_eq!(bench.store.business_accounts(None, 10).await.unwrap().items, [moved]);
     assert_eq!(bench.store.sub_accounts(account_id(2)).await.unwrap(), ["shop".parse().unwrap()]);
@@ -55,7 +55,7 @@ async fn what_waited_for_its_business_account_is_routed_before_what_comes_later(
     let bench = Bench::new();
     bench.store.put_account(account(ACME)).await.unwrap();
     assert_eq!(bench.accept(1, vec![change("15550783881", 1)]).await.unrouted, 1);
-    bench.store.put_business_account(business_account(WABA)).await.unwrap();
+    bench.store.put_business_account(business_account(WABA), at(0)).await.unwrap();
     assert_eq!(bench.accept(2, vec![change("15550783881", 2)]).await.unrouted, 1, "it queues up");
 
     let waiting = bench.store.waiting(10).await.unwrap();
@@ -85,7 +85,7 @@ async fn what_waited_for_its_business_account_is_routed_before_what_comes_later(
 async fn what_waited_is_routable_once_its_account_is_configured_for_chat_apps() {
     let bench = Bench::new();
     bench.store.put_account(Account { chat_apps: false, ..account(ACME) }).await.unwrap();
-    bench.store.put_business_account(business_account(WABA)).await.unwrap();
+    bench.store.put_business_account(business_account(WABA), at(0)).await.unwrap();
     assert_eq!(bench.accept(1, vec![change("1", 1)]).await.unrouted, 1);
     assert_eq!(bench.store.waiting(10).await.unwrap(), []);
     bench.store.put_account(account(ACME)).await.unwrap();

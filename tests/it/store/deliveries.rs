@@ -30,7 +30,7 @@ async fn mixed() -> Bench {
     let bench = Bench::with_account().await;
     let mut shop = super::business_account(super::WABA);
     shop.sub_account = Some("shop".parse().unwrap());
-    bench.store.put_business_account(shop).await.unwrap();
+    bench.store.put_business_account(shop, at(0)).await.unwrap();
     bench.store.put_webhooks(vec![webhook(1, "*"), webhook(2, "shop")]).await.unwrap();
     for (ms, state) in [(100, Delivered), (200, Exhausted)] {
         bench.accept_each(ms, &["11", "12"]).await;

@@ -143,7 +143,7 @@ async fn an_account_is_told_of_its_own_only() {
     bench.store.put_account(account(0x0e4)).await.unwrap();
     let theirs =
         bellwether::model::account::BusinessAccount { account: account_id(0x0e4), ..business_account("2") };
-    bench.store.put_business_account(theirs).await.unwrap();
+    bench.store.put_business_account(theirs, at(0)).await.unwrap();
     bench.accept(7_000, vec![change_of("2", "11", 77)]).await;
     assert_eq!(told(&followed(&bench, of(0x0e4)).await), ["11 event 1"]);
     assert_eq!(told(&followed(&bench, of(ACME)).await), STORY);

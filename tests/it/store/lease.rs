@@ -154,7 +154,7 @@ async fn a_released_delivery_is_due_again_and_nothing_is_counted() {
 async fn no_more_is_leased_than_there_is_room_for_and_every_place_is_given_back() {
     // An account's share of five is three.
     let bench = Bench::with_room(5, 2).and_webhook().await;
-    bench.store.put_business_account(shop()).await.unwrap();
+    bench.store.put_business_account(shop(), at(0)).await.unwrap();
     bench.store.put_webhooks(vec![webhook(2, "shop")]).await.unwrap();
     bench.handover.open();
     bench.accept_each(1, &["11", "12", "13", "11", "14", "15"]).await;
@@ -252,7 +252,7 @@ async fn the_next_of_a_disabled_webhooks_lane_is_held_and_not_handed_over() {
 #[tokio::test(start_paused = true)]
 async fn the_schedule_says_what_claims_say() {
     let bench = Bench::with_webhook().await;
-    bench.store.put_business_account(shop()).await.unwrap();
+    bench.store.put_business_account(shop(), at(0)).await.unwrap();
     bench.store.put_webhooks(vec![webhook(2, "shop"), webhook(3, "cafe")]).await.unwrap();
     bench.accept_each(1, &["11", "12", "11"]).await;
     for (step, state) in (1..).zip([Pending, Delivered, Pending, Exhausted, Delivered]) {

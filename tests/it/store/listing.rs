@@ -33,7 +33,7 @@ async fn two_accounts(events: i64) -> Bench {
     bench.store.put_account(account(2)).await.unwrap();
     let mut other = business_account("2002");
     other.account = account_id(2);
-    bench.store.put_business_account(other).await.unwrap();
+    bench.store.put_business_account(other, at(0)).await.unwrap();
     for version in 1..=events {
         let own = if version % 4 == 1 { "11" } else { "13" };
         let change = if version % 2 == 1 { change(own, version) } else { change_of("2002", "11", version) };

@@ -27,9 +27,8 @@ impl Bench {
     }
 
     async fn register(&self, account: u128, ms: i64) {
-        let theirs =
-            BusinessAccount { account: account_id(account), created_at: at(ms), ..business_account(WABA) };
-        self.store.put_business_account(theirs).await.unwrap();
+        let theirs = BusinessAccount { account: account_id(account), ..business_account(WABA) };
+        self.store.put_business_account(theirs, at(ms)).await.unwrap();
     }
 
     async fn retire_number(&self, number: &str, ms: i64) {
@@ -41,7 +40,7 @@ impl Bench {
 #[tokio::test(start_paused = true)]
 async fn what_a_business_account_says_late_does_not_take_a_number_back() {
     let bench = Bench::with_three_numbers().await;
-    bench.store.put_business_account(business_account(OTHER)).await.unwrap();
+    bench.store.put_business_account(business_account(OTHER), at(0)).await.unwrap();
     let before = bench.number("11").await;
     bench.accept(9_000, vec![of_other(quality("11", 9, "ONBOARDING", Some("TIER_2K")))]).await;
     let moved = bench.number("11").await;
@@ -57,7 +56,7 @@ async fn what_a_business_account_says_late_does_not_take_a_number_back() {
 async fn a_move_that_makes_no_event_is_a_change_all_the_same() {
     let bench = Bench::with_three_numbers().await;
     bench.store.observe(reading(2, vec![read("11", "TIER_2K", "GREEN")])).await.unwrap();
-    bench.store.put_business_account(business_account(OTHER)).await.unwrap();
+    bench.store.put_business_account(business_account(OTHER), at(0)).await.unwrap();
     let before = bench.number("11").await;
     let mut theirs = reading(5, vec![read("11", "TIER_2K", "GREEN")]);
     theirs.reading.business_account = OTHER.parse().unwrap();
@@ -87,6 +86,7 @@ async fn what_is_known_of_its_numbers_goes_with_a_business_account_to_another_ac
     let value = |what| brought.state.value(what).unwrap().as_str().to_owned();
     assert_eq!([What::Limit, What::Rating, What::Flagged].map(value), ["TIER_2K", "YELLOW", "FLAGGED"]);
     assert_eq!((brought.state.sequence, brought.events.len()), (0, 0), "events stay whose they are");
+    assert_eq!(brought.state.changed_at, at(60_000));
     assert_eq!(brought.state.known(What::Rating).unwrap().by, LearnedBy::Reconciliation);
     assert_eq!(brought.state.known(What::Limit).unwrap().since, at(1_000));
     // So the new owner is told what changes, from what.
@@ -152,7 +152,7 @@ async fn what_waited_without_a_time_counts_for_when_it_came() {
     let timeless = |event, limit| Change { time: None, ..of_other(quality("11", 0, event, Some(limit))) };
     assert_eq!(bench.accept(1_000, vec![timeless("UPGRADE", "TIER_2K")]).await.unrouted, 1);
     bench.accept(5_000, vec![quality("11", 5, "UPGRADE", Some("TIER_10K"))]).await;
-    bench.store.put_business_account(business_account(OTHER)).await.unwrap();
+    bench.store.put_business_account(business_account(OTHER), at(0)).await.unwrap();
     let waiting = bench.store.waiting(10).await.unwrap();
     assert_eq!(waiting[0].received_at, at(1_000));
     let item = Item::Waiting {

@@ -479,7 +479,7 @@ async fn a_number_is_entered_by_hand_and_retired_and_its_sequence_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_number_belongs_to_the_business_account_that_last_spoke_of_it() {
     let bench = Bench::with_three_numbers().await;
-    bench.store.put_business_account(business_account("5")).await.unwrap();
+    bench.store.put_business_account(business_account("5"), at(0)).await.unwrap();
     let moved = Change { business_account: "5".parse().unwrap(), ..quality("11", 2, "FLAGGED", None) };
     bench.accept(2_000, vec![moved]).await;
     assert_eq!(bench.number("11").await.business_account.as_deref(), Some("5"));
@@ -498,7 +498,7 @@ async fn an_update_under_way_ends_when_its_business_account_moves() {
     bench.store.put_account(account(2)).await.unwrap();
     let theirs =
         bellwether::model::account::BusinessAccount { account: account_id(2), ..business_account(WABA) };
-    bench.store.put_business_account(theirs).await.unwrap();
+    bench.store.put_business_account(theirs, at(0)).await.unwrap();
     assert_eq!(bench.store.derive(derivation(100, at(3_000), 1)).await.unwrap(), (0, false));
     let number = Subject::number("90249").unwrap();
     let row = bench.store.number(account_id(2), number).await.unwrap().expect("it went there");
@@ -548,7 +548,7 @@ async fn a_notification_without_a_time_does_not_tell_again_what_a_derived_event_
 #[tokio::test(start_paused = true)]
 async fn a_number_that_its_old_business_account_still_lists_is_believed_where_it_is_in_use() {
     let bench = Bench::with_three_numbers().await;
-    bench.store.put_business_account(super::business_account("2")).await.unwrap();
+    bench.store.put_business_account(super::business_account("2"), at(0)).await.unwrap();
     let mut events = 0;
     for round in 0..4_i64 {
         let old = NumberReading { status: Some("DISCONNECTED".into()), ..read("11", "TIER_250", "") };

@@ -52,7 +52,7 @@ async fn an_idempotency_key_is_the_accounts_own() {
     let bench = Bench::with_webhook().await;
     bench.store.put_account(account(2)).await.unwrap();
     let theirs = BusinessAccount { account: account_id(2), ..business_account("2") };
-    bench.store.put_business_account(theirs).await.unwrap();
+    bench.store.put_business_account(theirs, at(0)).await.unwrap();
     published(&bench, keyed(1, "k", 1)).await;
     let other = Publication {
         account: account_id(2),

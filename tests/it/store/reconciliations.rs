@@ -120,7 +120,7 @@ async fn a_business_account_that_is_unregistered_takes_its_token_and_its_story_a
     bench.store.delete_business_account(waba()).await.unwrap();
     assert_eq!(bench.store.reconciliation(waba()).await.unwrap(), None);
     bench.notes(&due[0], Err(Failure::plain(Trouble::NotFound)), at(9_000)).await;
-    bench.store.put_business_account(registered).await.unwrap();
+    bench.store.put_business_account(registered, super::at(0)).await.unwrap();
     let standing = bench.store.reconciliation(waba()).await.unwrap().unwrap();
     assert_eq!((standing.token_at, standing.failure), (None, None));
     let nobody = "77".parse::<BusinessAccountId>().unwrap();
@@ -137,7 +137,7 @@ async fn a_business_account_that_is_moved_is_due_at_once_and_one_that_stays_is_n
     let bench = Bench::with_webhook().await;
     let registered = bench.store.business_account(waba()).await.unwrap().unwrap();
     bench.notes(&bench.due(true, at(0)).await[0], Ok(Gain::default()), at(9_000)).await;
-    bench.store.put_business_account(registered.clone()).await.unwrap();
+    bench.store.put_business_account(registered.clone(), super::at(0)).await.unwrap();
     assert!(bench.due(true, at(0)).await.is_empty());
     let other = Account {
         id: AccountId::new(uuid::Uuid::from_u128(0xbeef)),
@@ -146,7 +146,11 @@ async fn a_business_account_that_is_moved_is_due_at_once_and_one_that_stays_is_n
         created_at: at(0),
     };
     bench.store.put_account(other.clone()).await.unwrap();
-    bench.store.put_business_account(BusinessAccount { account: other.id, ..registered }).await.unwrap();
+    bench
+        .store
+        .put_business_account(BusinessAccount { account: other.id, ..registered }, super::at(0))
+        .await
+        .unwrap();
     assert_eq!(bench.due(true, at(0)).await.len(), 1, "of the new account nothing is known yet");
 }
 

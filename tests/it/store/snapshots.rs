@@ -35,7 +35,7 @@ async fn each_number_is_told_of_in_order_to_one_webhook_and_nothing_changes() {
     let bench = Bench::with_webhook().await;
     let mut shop = business_account("2");
     shop.sub_account = Some("shop".parse().unwrap());
-    bench.store.put_business_account(shop).await.unwrap();
+    bench.store.put_business_account(shop, at(0)).await.unwrap();
     bench.store.put_webhooks(vec![webhook(2, "shop")]).await.unwrap();
     bench.accept_each(1, &["13", "11", "11", "12"]).await;
     bench.accept(9, vec![change_of("2", "14", 9), template_change(10)]).await;

@@ -113,7 +113,7 @@ async fn a_webhook_that_wants_all_gets_all_beside_one_that_wants_the_latest() {
     let bench = latest().await;
     let mut shop = business_account(super::WABA);
     shop.sub_account = Some("shop".parse().unwrap());
-    bench.store.put_business_account(shop).await.unwrap();
+    bench.store.put_business_account(shop, at(0)).await.unwrap();
     bench.store.put_webhooks(vec![webhook(2, "shop")]).await.unwrap();
     bench.accept_each(1, &["11"]).await;
     for claimed in bench.claim(10).await {

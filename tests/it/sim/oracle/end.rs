@@ -156,14 +156,15 @@ impl Oracle {
     }
 
     /// CORRUPT: an event says the old limit that its change said, else the latest
-    /// that was known of its number.
+    /// that was known of its number, if that is not newer.
     fn check_filled(&self, shown: &Shown) -> Verdict {
         let mut known: BTreeMap<&str, (i64, &str)> = BTreeMap::new();
         for ((number, sequence), (id, limit)) in &shown.numbered {
             let (time, sent) = &self.sent[limit];
             let event = sent["event"].as_str().unwrap_or_default();
             let of_limit = ["UPGRADE", "DOWNGRADE"].contains(&event);
-            let before = known.get(number.as_str()).filter(|_| of_limit);
+            // What is known by the time of a late one came after it.
+            let before = known.get(number.as_str()).filter(|(since, _)| of_limit && since <= time);
             let before = before.map(|(_, limit)| Value::from(*limit));
             let owed = owed(id, *time, sent, sent.get("old_limit").or(before.as_ref()));
             let kept = &shown.bodies[id];
