@@ -189,8 +189,9 @@ async fn put(
 
 /// Retires a number.
 ///
-/// What is known of it is forgotten; its history stays. Should anything be said of
-/// it for a later time, it is back, and its sequence goes on.
+/// It is listed no more; its history stays. Should anything be said of it for a
+/// later time, it is back, with what was known last, and its sequence goes on;
+/// introduced anew, by `ONBOARDING` or a reading, it begins anew.
 #[utoipa::path(delete, path = "/v1/accounts/{accountId}/phone-numbers/{phoneNumber}",
     operation_id = "deletePhoneNumber",
     responses((status = 204, description = "Retired")),

@@ -223,7 +223,7 @@ pub struct NumberState {
     pub revision: i64,
     /// When anything of it last changed, by the program's own time.
     pub changed_at: Timestamp,
-    /// Whether it was retired by hand: its sequence is all that counts.
+    /// Whether it was retired by hand: it is not shown, and what is known of it waits.
     pub retired: bool,
     /// What is said for a time before this does not bring a retired number back; of
     /// one that was introduced anew it says nothing that is not known.

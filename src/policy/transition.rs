@@ -20,7 +20,9 @@ use crate::model::id::Position;
 use crate::model::number::{Changed, LATEST_KEPT, Latest, LearnedBy, NumberState, Stale, What};
 use crate::model::time::Timestamp;
 use crate::model::word::Word;
-pub use derived::{ByHand, DerivedEvent, Learned, brought, by_capability, by_hand, by_reading, retired};
+pub use derived::{
+    Brought, ByHand, DerivedEvent, Learned, brought, by_capability, by_hand, by_reading, left, retired,
+};
 use learning::Learning;
 
 /// Within this span the latest value, stamped anew, is a resend; and a
@@ -81,9 +83,16 @@ pub struct News {
 /// Whether the number belongs to the business account that speaks from now on:
 /// one that is late does not take it back. What follows counts that as a change.
 pub fn moves(state: &NumberState, terms: &Terms) -> bool {
-    let at = terms.counted();
-    let newest = state.known.iter().map(|known| known.confirmed).max().unwrap_or_default();
-    terms.elsewhere && at >= newest.max(state.not_before)
+    terms.elsewhere && terms.counted() >= newest(state)
+}
+
+/// The latest time for which anything was said of it.
+fn newest(state: &NumberState) -> Timestamp {
+    let confirmed = state.known.iter().map(|known| known.confirmed);
+    // These are kept as said, however far ahead that is.
+    let bound = state.changed_at.plus(AHEAD);
+    let said = state.latest.iter().filter_map(|latest| Timestamp::from_seconds(latest.time));
+    confirmed.chain(said.map(|said| said.min(bound))).max().unwrap_or_default().max(state.not_before)
 }
 
 /// Holds `change` against what is known of its number.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::learning::Learning;
-use super::{Terms, moves};
+use super::{Terms, moves, newest};
 use crate::model::change::{Capability, Quality};
 use crate::model::id::Position;
 use crate::model::limit::Step;
@@ -269,15 +269,32 @@ pub fn retired(state: &NumberState, now: Timestamp) -> NumberState {
     }
 }
 
+/// A number whose business account goes to another account. It comes back with
+/// that, whatever is known of it by then.
+pub fn left(state: &NumberState, now: Timestamp) -> NumberState {
+    NumberState { not_before: state.not_before, ..retired(state, now) }
+}
+
+/// What follows from what was known of a number elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brought {
+    /// What is known then.
+    pub state: NumberState,
+    /// What changed, and how that had been learned.
+    pub changed: Vec<(LearnedBy, Changed)>,
+    /// Whether it belongs to the business account that came: not if what is known
+    /// here was said later.
+    pub moved: bool,
+}
+
 /// What is known of a number elsewhere is known here, too, from now on: its
-/// business account has come with it. What is newer here stays. Each thing that
-/// changed comes with how it had been learned.
-pub fn brought(
-    state: &NumberState,
-    from: &NumberState,
-    now: Timestamp,
-) -> (NumberState, Vec<(LearnedBy, Changed)>) {
-    let mut next = NumberState { retired: false, not_before: from.not_before, ..state.clone() };
+/// business account has come with it. What is newer here stays.
+pub fn brought(state: &NumberState, from: &NumberState, now: Timestamp) -> Brought {
+    let moved = newest(from) >= newest(state);
+    let mut next = state.clone();
+    if moved {
+        (next.retired, next.not_before) = (false, from.not_before);
+    }
     let mut changed = Vec::new();
     for known in &from.known {
         let mut learning = Learning::new(&next, known.by, known.confirmed);
@@ -291,9 +308,9 @@ pub fn brought(
         next = NumberState { latest: std::mem::take(&mut next.latest), ..learned };
         changed.extend(new.into_iter().map(|new| (known.by, new)));
     }
-    if next != *state {
+    if next != *state || state.changed_at == Timestamp::default() {
         next.revision += 1;
         next.changed_at = now;
     }
-    (next, changed)
+    Brought { state: next, changed, moved }
 }

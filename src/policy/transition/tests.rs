@@ -493,6 +493,10 @@ fn a_number_belongs_to_the_business_account_that_spoke_of_it_for_the_latest_time
         let read = by_reading(Some(&known), DIGITS, &read_limit("TIER_10K"), true, &terms);
         assert_eq!(read.state.revision, i64::from(expected));
     }
+    let nameless = change(quality("ONBOARDING", "", "", ""), 1, Some(NOW));
+    let (moved, ..) = news(&known, &nameless);
+    let between = Terms { elsewhere: true, ..terms(LearnedBy::Notification, NOW - 50, 9) };
+    assert!(moves(&known, &between) && !moves(&moved, &between), "what says no value counts, too");
     let gone = retired(&known, instant(NOW));
     let late = Terms { elsewhere: true, ..terms(LearnedBy::Notification, NOW, 9) };
     assert!(!moves(&gone, &late), "nor is it taken from where it was retired by what is late");
@@ -501,16 +505,20 @@ fn a_number_belongs_to_the_business_account_that_spoke_of_it_for_the_latest_time
 #[test]
 fn what_is_known_elsewhere_is_brought_along_and_what_is_newer_here_stays() {
     let from = knowing(&[(What::Limit, "TIER_10K"), (What::Rating, "GREEN")]);
-    let (new, changed) = brought(&NumberState::default(), &from, instant(NOW));
+    let Brought { state: new, changed, moved } = brought(&NumberState::default(), &from, instant(NOW));
+    assert!(moved);
     assert_eq!((value(&new, What::Limit), value(&new, What::Rating)), ("TIER_10K", "GREEN"));
     assert_eq!((new.sequence, new.revision, new.changed_at, changed.len()), (0, 1, instant(NOW), 2));
     assert!(new.known.iter().all(|known| known.event.is_none()), "another account's events told it");
     let own = change(quality("UPGRADE", "TIER_2K", "", ""), 1, Some(NOW - 50));
     let (here, ..) = news(&NumberState::default(), &own);
-    let (merged, changed) = brought(&here, &from, instant(NOW));
+    let Brought { state: merged, changed, moved } = brought(&here, &from, instant(NOW));
+    assert!(!moved, "what was said later was said by another");
     assert_eq!((value(&merged, What::Limit), value(&merged, What::Rating)), ("TIER_2K", "GREEN"));
     assert_eq!((merged.sequence, changed.len(), merged.latest.len()), (1, 1, 1));
-    assert_eq!(brought(&merged, &from, instant(NOW + 1)), (merged, vec![]), "once more is nothing");
+    assert_eq!(brought(&merged, &from, instant(NOW + 1)).state, merged, "once more is nothing");
+    let gone = retired(&here, instant(NOW - 10));
+    assert!(brought(&gone, &from, instant(NOW)).state.retired, "it was retired later");
 }
 
 #[test]

@@ -12,9 +12,9 @@ use super::journal::Entry;
 use super::numbers;
 use super::writer::Turn;
 use crate::model::id::{AccountKey, NumberKey};
-use crate::model::number::{NumberState, Subject};
+use crate::model::number::{LearnedBy, NumberState, Subject};
 use crate::model::time::Timestamp;
-use crate::policy::transition::{brought, retired};
+use crate::policy::transition::{Brought, brought, left};
 
 /// Numbers looked up at once.
 const STEP: usize = 500;
@@ -37,6 +37,10 @@ pub(super) fn bring(
 ) -> rusqlite::Result<()> {
     let Some(from) = registered_to(turn, business_account)?.filter(|from| *from != to) else { return Ok(()) };
     let way = Move { business_account, from, to, now };
+    // Who has heard of an update already finds known what it says.
+    turn.sql
+        .prepare_cached("UPDATE capabilities SET account = ?2, number = 0 WHERE business_account = ?1")?
+        .execute((business_account, to.0))?;
     let mut after = NumberKey(0);
     loop {
         let step = numbers::of_business_account(turn.sql, from, business_account, after, STEP)?;
@@ -57,28 +61,32 @@ fn registered_to(turn: &Turn<'_>, business_account: &str) -> rusqlite::Result<Op
     select.query_row([business_account], |row| row.get(0).map(AccountKey)).optional()
 }
 
-fn take(turn: &mut Turn<'_>, way: &Move<'_>, left: NumberKey, subject: &Subject) -> rusqlite::Result<()> {
+fn take(turn: &mut Turn<'_>, way: &Move<'_>, old: NumberKey, subject: &Subject) -> rusqlite::Result<()> {
     let &Move { business_account, from, to, now } = way;
     let Some((_, there)) = turn.memory.tail.number(turn.sql, from, subject)? else { return Ok(()) };
     if there.retired {
         return Ok(());
     }
-    turn.memory.tail.put(left, retired(&there, now));
-    turn.tell(now, Entry::Number { account: from, number: left });
+    turn.memory.tail.put(old, left(&there, now));
+    turn.tell(now, Entry::Number { account: from, number: old });
     let known = turn.memory.tail.number(turn.sql, to, subject)?;
     let unknown = NumberState::default();
     let before = known.as_ref().map_or(&unknown, |(_, state)| state);
-    let (next, changed) = brought(before, &there, now);
+    let Brought { state: next, changed, moved } = brought(before, &there, now);
     let key = match &known {
         Some((key, _)) => {
-            turn.memory.tail.move_to(turn.sql, to, subject, business_account)?;
+            if moved {
+                turn.memory.tail.move_to(turn.sql, to, subject, business_account)?;
+            }
             *key
         }
         None => turn.memory.tail.add(turn.sql, to, subject, business_account, NumberState::default())?,
     };
     let last = turn.memory.last_position;
-    for (by, changed) in &changed {
-        numbers::observe(turn, to, key, last, (now, *by), std::slice::from_ref(changed))?;
+    for by in LearnedBy::ALL {
+        let learned: Vec<_> =
+            changed.iter().filter(|(of, _)| *of == by).map(|(_, changed)| changed.clone()).collect();
+        numbers::observe(turn, to, key, last, (now, by), &learned)?;
     }
     if changed.is_empty() {
         turn.tell(now, Entry::Number { account: to, number: key });

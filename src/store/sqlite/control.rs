@@ -85,6 +85,7 @@ pub(super) fn delete_account(turn: &mut Turn<'_>, id: AccountId, now: Timestamp)
     sql.execute("DELETE FROM api_keys WHERE account = ?1", [account.0])?;
     sql.execute("DELETE FROM replays WHERE account = ?1", [account.0])?;
     sql.execute("DELETE FROM business_accounts_left WHERE account = ?1", [account.0])?;
+    sql.execute("DELETE FROM capabilities WHERE account = ?1", [account.0])?;
     sql.execute("DELETE FROM accounts WHERE key = ?1", [account.0])?;
     turn.forget_routes();
     Ok(())

@@ -167,8 +167,9 @@ impl Origin<'_> {
 }
 
 /// Takes the oldest update that is not through further, by `step` numbers; one of
-/// an account that is not configured waits until it is. How many events followed,
-/// and whether more is left.
+/// an account that is not configured waits until it is, and one of a business
+/// account that is not registered for that. How many events followed, and whether
+/// more is left.
 pub(super) fn go_on(
     turn: &mut Turn<'_>,
     &Derivation { step, now, fill_limits, random }: &Derivation,
@@ -176,7 +177,6 @@ pub(super) fn go_on(
     let Some(waiting) = oldest(turn)? else { return Ok((0, false)) };
     let business_account = waiting.business_account.parse::<BusinessAccountId>().ok();
     let route = find_route(turn, &waiting.business_account)?;
-    // Moved or unregistered meanwhile: its numbers are no longer the account's.
     let ours = route.filter(|route| route.account.0 == waiting.account);
     let (mut events, mut through) = (0, true);
     if let (Some(route), Some(business_account)) = (ours, &business_account) {
@@ -219,6 +219,7 @@ fn oldest(turn: &Turn<'_>) -> rusqlite::Result<Option<Waiting>> {
     let mut select = turn.sql.prepare_cached(
         "SELECT c.row, c.account, c.business_account, c.limit_value, c.of_portfolio, c.derive, c.at, c.app, c.number \
          FROM capabilities c CROSS JOIN accounts a ON a.key = c.account AND a.chat_apps = 1 \
+         CROSS JOIN business_accounts b ON b.id = c.business_account AND b.account = c.account \
          ORDER BY c.row LIMIT 1",
     )?;
     let read = |row: &rusqlite::Row<'_>| {

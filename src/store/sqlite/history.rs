@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::ops::ControlFlow;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::listing::{self, Of, Order, VISITS};
@@ -83,16 +84,27 @@ fn refusal(sql: &Connection, position: Position) -> rusqlite::Result<Option<Refu
     let mut select = sql.prepare_cached(
         "SELECT info ->> 'alert_type' AS kind, info ->> 'alert_severity', info ->> 'alert_status', \
                 info ->> 'alert_description' \
-         FROM (SELECT coalesce(value -> 'alert_info', value) AS info FROM \
+         FROM (SELECT iif(json_type(value, '$.alert_info') = 'object', value -> 'alert_info', value) AS info FROM \
                (SELECT CAST(body AS TEXT) -> '$.eventDetails.rawEvent.value' AS value FROM events \
                 WHERE position = ?1 AND json_valid(CAST(body AS TEXT)))) \
          WHERE kind LIKE 'INCREASED_CAPABILITIES_ELIGIBILITY%'",
     )?;
     let read = |row: &Row<'_>| {
-        let (kind, severity, status, description) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        let kind = text(row, 0)?.unwrap_or_default();
+        let (severity, status, description) = (text(row, 1)?, text(row, 2)?, text(row, 3)?);
         Ok(Refusal { kind, severity, status, description })
     };
     select.query_row([position], read).optional()
+}
+
+/// What somebody else's JSON says there, as far as it is text: it may say anything,
+/// and is no damage.
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_) => None,
+    })
 }
 
 fn observed(

@@ -14,6 +14,9 @@ use crate::store::queue::{Observation, Observed};
 /// The status of a number where it is in use: in one business account at a time.
 const CONNECTED: &str = "CONNECTED";
 
+/// Statuses of a number that is listed still and not in use any more.
+const GONE: [&str; 3] = ["DISCONNECTED", "MIGRATED", "DELETED"];
+
 /// Takes a reading, or some numbers of one; see [`crate::store::Queue::observe`].
 pub(super) fn observe(turn: &mut Turn<'_>, observation: &Observation) -> rusqlite::Result<Option<Observed>> {
     let route = find_route(turn, observation.reading.business_account.as_str())?;
@@ -52,12 +55,14 @@ fn take(
     // A number that moved is listed by the business account that it left, too.
     let whose = business_account.as_str();
     let elsewhere = turn.memory.tail.is_elsewhere(route.account, subject, whose);
-    if elsewhere && reading.status.as_deref() != Some(CONNECTED) {
+    let before = known.as_ref().map(|(_, state)| &**state);
+    let status = reading.status.as_deref();
+    let gone = before.is_none_or(|state| state.retired) && status.is_some_and(|it| GONE.contains(&it));
+    if gone || elsewhere && status != Some(CONNECTED) {
         return Ok((false, 0));
     }
     let digits = subject.digits().unwrap_or_default();
     let terms = origin.terms(by, turn.memory.last_position + 1, elsewhere);
-    let before = known.as_ref().map(|(_, state)| &**state);
     let learned = by_reading(before, digits, reading, *flags, &terms);
     let unknown = before.is_none_or(|state| state.retired) && !learned.state.retired;
     if before.is_some_and(|state| moves(state, &terms)) {

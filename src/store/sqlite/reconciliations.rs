@@ -8,6 +8,7 @@ use super::writer::Turn;
 use crate::model::id::BusinessAccountId;
 use crate::model::reconciliation::{Failure, Gain, Reconciliation, Trouble};
 use crate::model::time::Timestamp;
+use crate::policy::reconciliation::LONGEST_HOLD;
 use crate::store::reconciliations::{Agenda, Due, Look, Note, Reconciliations};
 use crate::store::{Error, ErrorKind, Reply};
 
@@ -102,7 +103,14 @@ fn reconciliation(sql: &Connection, id: &BusinessAccountId) -> Result<Option<Rec
             next_at: instant(row, 2)?,
         })
     };
-    Ok(select.query_row([id.as_str()], read).optional()?)
+    let mut standing = select.query_row([id.as_str()], read).optional()?;
+    if let Some(standing) = standing.as_mut().filter(|standing| standing.token_at.is_none())
+        && let Some(until) = fact(sql, ALL_HELD_UNTIL)?.map(Timestamp::from_ms)
+    {
+        standing.held_until = standing.held_until.max(Some(until));
+        standing.next_at = standing.next_at.max(until);
+    }
+    Ok(standing)
 }
 
 /// From four columns.
@@ -220,10 +228,11 @@ fn keep(turn: &Turn<'_>, note: &Note) -> Result<(), Error> {
     if let Some(until) = note.all_held_until {
         turn.sql
             .prepare_cached(
+                // One beyond any was reckoned by a clock that was ahead.
                 "INSERT INTO facts (name, value) VALUES (?1, ?2) \
-                 ON CONFLICT (name) DO UPDATE SET value = max(value, ?2)",
+                 ON CONFLICT (name) DO UPDATE SET value = iif(value > ?3, ?2, max(value, ?2))",
             )?
-            .execute((ALL_HELD_UNTIL, until.ms()))?;
+            .execute((ALL_HELD_UNTIL, until.ms(), note.at.plus(LONGEST_HOLD).ms()))?;
     }
     if same == 0 {
         return Ok(());

@@ -4,6 +4,7 @@
 use bellwether::model::account::BusinessAccount;
 use bellwether::model::change::{Change, Detail};
 use bellwether::model::number::{LearnedBy, Subject, What};
+use bellwether::model::reading::NumberReading;
 use bellwether::store::catalog::{EventQuery, NumberRow};
 use bellwether::store::queue::{Item, Receipt};
 
@@ -144,6 +145,36 @@ async fn a_retired_number_comes_back_by_what_is_said_for_a_later_time_alone() {
     bench.retire_number("12", 9_000).await;
     let resent = bench.accept(10_000, vec![quality("12", 10, "ONBOARDING", Some("TIER_2K"))]).await;
     assert_eq!((resent.resent, bench.known("12", What::Limit).await), (1, "TIER_2K".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_is_listed_and_gone_is_not_introduced() {
+    let bench = Bench::with_three_numbers().await;
+    bench.retire_number("11", 5_500).await;
+    for (second, status) in [(7, "DISCONNECTED"), (8, "MIGRATED"), (9, "DELETED")] {
+        let gone = |number| NumberReading { status: Some(status.into()), ..read(number, "TIER_2K", "GREEN") };
+        let observed =
+            bench.store.observe(reading(second, vec![gone("11"), gone("99")])).await.unwrap().unwrap();
+        assert_eq!((observed.learned, observed.events), (0, 0), "{status}");
+    }
+    assert_eq!((bench.of_account(ACME, "11").await, bench.of_account(ACME, "99").await), (None, None));
+    let observed =
+        bench.store.observe(reading(10, vec![read("11", "TIER_2K", "GREEN")])).await.unwrap().unwrap();
+    assert_eq!((observed.learned, observed.events), (1, 1), "in use again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_another_business_account_spoke_of_later_stays_there() {
+    let bench = Bench::with_three_numbers().await;
+    bench.store.put_account(account(2)).await.unwrap();
+    let theirs = BusinessAccount { account: account_id(2), ..business_account(OTHER) };
+    bench.store.put_business_account(theirs, at(0)).await.unwrap();
+    bench.accept(9_000, vec![of_other(quality("11", 9, "UPGRADE", Some("TIER_10K")))]).await;
+    bench.register(2, 60_000).await;
+    let there = bench.of_account(2, "11").await.unwrap();
+    assert_eq!(there.business_account.as_deref(), Some(OTHER));
+    assert_eq!(there.state.value(What::Limit).unwrap().as_str(), "TIER_10K");
+    assert_eq!(bench.of_account(2, "12").await.unwrap().business_account.as_deref(), Some(WABA));
 }
 
 #[tokio::test(start_paused = true)]

@@ -490,7 +490,7 @@ async fn a_number_belongs_to_the_business_account_that_last_spoke_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_update_under_way_ends_when_its_business_account_moves() {
+async fn an_update_under_way_goes_with_its_business_account_to_another_account() {
     let bench = Bench::with_account().await;
     let onboarding = (0..250).map(|n| quality(&format!("9{n:04}"), 1, "ONBOARDING", Some("TIER_2K")));
     bench.accept(1_000, onboarding.collect()).await;
@@ -498,11 +498,22 @@ async fn an_update_under_way_ends_when_its_business_account_moves() {
     bench.store.put_account(account(2)).await.unwrap();
     let theirs =
         bellwether::model::account::BusinessAccount { account: account_id(2), ..business_account(WABA) };
-    bench.store.put_business_account(theirs, at(0)).await.unwrap();
-    assert_eq!(bench.store.derive(derivation(100, at(3_000), 1)).await.unwrap(), (0, false));
+    bench.store.delete_business_account(WABA.parse().unwrap()).await.unwrap();
+    let nobodys = bench.store.derive(derivation(100, at(2_500), 1)).await.unwrap();
+    assert_eq!(nobodys, (0, false), "it waits while that is nobody's");
+    bench.store.put_business_account(theirs, at(3_000)).await.unwrap();
+    let mut told = 0;
+    loop {
+        let (events, more) = bench.store.derive(derivation(100, at(3_000), 1)).await.unwrap();
+        told += events;
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(told, 50, "who had heard of it is not told again");
     let number = Subject::number("90249").unwrap();
     let row = bench.store.number(account_id(2), number).await.unwrap().expect("it went there");
-    assert_eq!(row.state.value(What::Limit).map(Word::as_str), Some("TIER_2K"));
+    assert_eq!(row.state.value(What::Limit).map(Word::as_str), Some("TIER_10K"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -193,7 +193,11 @@ async fn what_meta_asks_of_the_token_for_all_outlives_a_restart_and_ends_with_th
         held_until: Some(until),
         all_held_until: Some(until),
     };
+    let by_a_clock_ahead = Note { all_held_until: Some(at(0).plus(40 * EVERY)), ..note.clone() };
+    bench.store.note_reconciliation(by_a_clock_ahead).await.unwrap();
     bench.store.note_reconciliation(note).await.unwrap();
+    let standing = bench.store.reconciliation(waba()).await.unwrap().unwrap();
+    assert_eq!((standing.held_until, standing.next_at), (Some(until), next_at), "and it is shown");
     let bench = bench.reopened(2).await;
     bench.store.use_token_for_all(Some(1), at(2)).await.unwrap();
     let look = |ms| Look { now: at(ms), horizon: horizon(EVERY, at(ms)), everyone: true, limit: 10 };

@@ -32,7 +32,8 @@ async fn found_without(mechanism: &str, point: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_5_of_a_server_that_records_before_it_sends_the_oracle_finds_lost_events() {
     let found = found_without("record_before_sending", "after_answer").await;
-    let lost = |name: &String| name == "LOST" || name == "GAP";
+    // What is recorded too early lets the next of its lane go, too.
+    let lost = |name: &String| ["LOST", "GAP", "ORDER"].contains(&name.as_str());
     assert!(found.iter().any(|name| name == "LOST") && found.iter().all(lost), "{found:?}");
 }
 

@@ -118,8 +118,13 @@ fn run_apart<T: Send + 'static>(
     let effects = std::mem::take(&mut turn.effects);
     let done = work(turn);
     let own = std::mem::replace(&mut turn.effects, effects);
-    if let (Err(error), true) = (&done, turn.sql.is_autocommit()) {
-        // A full disk may have rolled the whole group back already.
+    let refused =
+        |error: &Error| matches!(error.kind, ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Limit);
+    if let Err(error) = &done
+        && (turn.sql.is_autocommit() || !refused(error))
+    {
+        // What is remembered may know what is not there: all of it is read again. A full
+        // disk may have rolled the whole group back already.
         own.give_back(turn.handover);
         return Err(spoiled(Error::new(error.kind, error.message.clone()), reply));
     }
