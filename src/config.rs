@@ -12,6 +12,7 @@ mod keys;
 mod problem;
 mod reader;
 mod reference;
+mod renewal;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +28,7 @@ pub use failpoint::EXIT_CODE as FAILPOINT_EXIT_CODE;
 pub use key_file::{check_key_file, secret_key};
 pub use problem::{ConfigError, Problem};
 pub use reference::reference;
+pub use renewal::Renewal;
 
 use crate::env::Faults;
 use crate::policy::address::host_name;
@@ -34,6 +36,7 @@ use crate::policy::retry::Schedule;
 use crate::telemetry::logs::Format;
 use found::Found;
 use reader::{Reader, Wrong};
+use renewal::Said;
 
 /// Everything that can be configured, checked.
 #[derive(Debug, Clone)]
@@ -60,6 +63,8 @@ pub struct Config {
     pub log: Log,
     /// What breaks, in tests of a debug build; nothing in a release build.
     pub faults: Faults,
+    /// What was set.
+    said: Said,
 }
 
 /// How the server serves.
@@ -293,6 +298,7 @@ impl Config {
             secrets: secrets?,
             log: Log { level: level?, format: format? },
             faults,
+            said: Said::of(&from.found),
         })
     }
 }

@@ -118,8 +118,6 @@ pub struct Dispatcher {
     under_way: HashMap<Id, UnderWay>,
     turns: Turns,
     pace: Pace,
-    /// How long the next attempt waits for its turn by the pace.
-    paced: Option<Duration>,
     timetable: Timetable,
     in_flight: watch::Sender<usize>,
     /// Leased too long ago to be attempted, since the process stood still.
@@ -142,7 +140,6 @@ impl Dispatcher {
             under_way: HashMap::new(),
             turns,
             pace,
-            paced: None,
             timetable,
             in_flight: watch::Sender::new(0),
             stalled: Vec::new(),
@@ -164,19 +161,19 @@ impl Dispatcher {
         while *phase.borrow_and_update() == Phase::Running {
             self.take_news();
             self.find_stalled();
-            self.start_attempts();
+            let paced = self.start_attempts();
             if claiming.is_none() {
                 claiming = self.claim_due();
             }
             self.means.env.clock.rest(claiming.is_none() && self.is_idle());
             let wake = self.timetable.next().map_or(Duration::from_hours(1), |at| at.since(self.now()));
-            let wake = self.paced.map_or(wake, |wait| wait.min(wake));
             tokio::select! {
                 biased;
                 changed = phase.changed() => if changed.is_err() { break },
                 Some(ended) = self.attempts.join_next_with_id() => self.attempt_ended(ended),
                 answer = answered(&mut claiming) => self.claimed(answer),
                 () = self.means.handover.news() => {}
+                () = tokio::time::sleep(paced.unwrap_or_default()), if paced.is_some() => {}
                 // Time that passes while a claim is under way changes nothing yet.
                 () = tokio::time::sleep(wake), if claiming.is_none() => {}
             }
@@ -245,26 +242,28 @@ impl Dispatcher {
         self.stalled.extend(stalled);
     }
 
-    fn start_attempts(&mut self) {
+    /// Starts what may be; how long the next one waits for its turn by the pace, if
+    /// that is all it waits for.
+    fn start_attempts(&mut self) -> Option<Duration> {
         let now = self.now();
-        self.paced = None;
-        while self.turns.has_ready() {
-            self.paced = self.pace.wait(now);
-            if self.paced.is_some() {
-                break;
+        let paced = loop {
+            let paced = self.pace.wait(now);
+            if paced.is_some() {
+                break paced.filter(|_| self.turns.has_ready());
             }
-            let Some(claimed) = self.turns.next() else { break };
+            let Some(claimed) = self.turns.next() else { break None };
             self.pace.begin(now);
             let attempter = Arc::clone(&self.attempter);
             let (webhook, until, bytes) = (claimed.lane.webhook, claimed.lease.until, claimed.body.len());
             let task = self.attempts.spawn(async move { attempter.attempt(claimed).await });
             self.under_way.insert(task.id(), UnderWay { webhook, until, bytes });
-        }
+        };
         self.in_flight.send_if_modified(|shown| {
             let changed = *shown != self.attempts.len();
             *shown = self.attempts.len();
             changed
         });
+        paced
     }
 
     fn claim_due(&mut self) -> Claiming {

@@ -5,6 +5,7 @@ mod descriptors;
 mod janitor;
 mod lateness;
 pub mod process;
+pub mod reload;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,8 +51,8 @@ pub struct Settings {
     pub keeping: Keeping,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
-    /// Says where deliveries may go by now.
-    pub rules: Arc<dyn Fn() -> Arc<Rules> + Send + Sync>,
+    /// Where deliveries may go, now and whenever it changes.
+    pub rules: watch::Receiver<Arc<Rules>>,
     /// Why no delivery is attempted, if so: the store keeps what is owed.
     pub paused: Option<Paused>,
     /// When an event that has not arrived is late; `None`: none ever is.
@@ -239,7 +240,7 @@ fn setup(
     errand: Arc<dyn Fn() + Send + Sync>,
     phase: watch::Receiver<Phase>,
 ) -> api::Setup {
-    let rules = Arc::clone(&settings.rules);
+    let rules = settings.rules.clone();
     let store = Arc::clone(&parts.store);
     let (env, metrics) = (parts.env.clone(), parts.metrics.clone());
     let (handover, writes_waiting) = (Arc::clone(&parts.handover), Arc::clone(&parts.writes_waiting));
@@ -247,7 +248,7 @@ fn setup(
         store: Arc::clone(&parts.store),
         vault: parts.vault.clone(),
         env: parts.env.clone(),
-        judge: Arc::new(move |url| match rules().judge_url(url) {
+        judge: Arc::new(move |url| match rules.borrow().judge_url(url) {
             Ok(_) => Ok(()),
             Err(refusal) if refusal.is_insecure_protocol() => Err(UrlRefusal::Insecure(refusal.to_string())),
             Err(refusal) => Err(UrlRefusal::Forbidden(refusal.to_string())),

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::{ConfigFile, Failure, runtime};
 use crate::config::Config;
 use crate::env::Env;
-use crate::node::process::{Process, ProcessError, Reread};
+use crate::node::process::{Process, ProcessError};
+use crate::node::reload::Reload;
 use crate::telemetry::logs::{self, Flush};
 
 #[derive(clap::Args)]
@@ -15,32 +16,24 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let path = arguments.file.path().map(Path::to_owned);
-    let reread = move || Config::load(path.as_deref());
-    let config = reread()?;
-    run_renewed(&config, Some(Box::new(reread)))
+    let file = arguments.file.path();
+    run_with(&Config::load(file)?, file)
 }
 
-/// Serves as `config` says.
-pub(super) fn run_with(config: &Config) -> Result<(), Failure> {
-    run_renewed(config, None)
-}
-
-fn run_renewed(config: &Config, reread: Option<Reread>) -> Result<(), Failure> {
+/// Serves as `config` says, which was read from `file`.
+pub(super) fn run_with(config: &Config, file: Option<&Path>) -> Result<(), Failure> {
     let logs = logs::start(config.log.level, config.log.format);
     let runtime = runtime()?;
-    let served = runtime.block_on(serve(config, reread, &logs));
+    let served = runtime.block_on(serve(config, file, &logs));
     // A query that is still under way must not hold up the end.
     runtime.shutdown_background();
     served.map_err(Failure::from)
 }
 
-async fn serve(config: &Config, reread: Option<Reread>, logs: &Flush) -> Result<(), ProcessError> {
+async fn serve(config: &Config, file: Option<&Path>, logs: &Flush) -> Result<(), ProcessError> {
     let env = Env { faults: config.faults.clone(), ..Env::real() };
-    let mut process = Process::open(config, env).await?;
-    if let Some(reread) = reread {
-        process.renews_by(reread);
-    }
+    let reload = Reload::on_hangup(config, file)?;
+    let process = Process::open(config, env).await?;
     process.count_lost_lines(logs.lost());
     let address = process.address()?;
     tracing::info!(%address, store = %config.store.path.display(), "bellwether {} serves", env!("CARGO_PKG_VERSION"));
@@ -55,7 +48,7 @@ async fn serve(config: &Config, reread: Option<Reread>, logs: &Flush) -> Result<
     if let Some(paused) = process.paused() {
         tracing::warn!("deliveries are paused: what is owed waits; hint: {}", paused.hint());
     }
-    process.run().await?;
+    process.run(reload).await?;
     tracing::info!("stopped; nothing was left under way");
     Ok(())
 }

@@ -305,6 +305,22 @@ pub const KEYS: &[Key] = &[
     ),
 ];
 
+/// The keys that `serve` takes while it runs, when it is told to read the
+/// configuration again: where requests may go. The others count from the start on.
+const LIVE: [&str; 6] = [
+    "delivery.allow_http",
+    "delivery.allow_networks",
+    "delivery.allow_ports",
+    "delivery.deny_networks",
+    "delivery.deny_hosts",
+    "graph.allow_networks",
+];
+
+/// Whether the key at `path` is taken while the program runs.
+pub fn is_live(path: &str) -> bool {
+    LIVE.contains(&path)
+}
+
 /// The key at `path`, in which names stand where the table has `*`.
 pub fn at(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| {

@@ -16,6 +16,10 @@ A variable is named after its key: `BELLWETHER_`, then the key in upper case wit
 variable stands between commas: `BELLWETHER_DELIVERY__RETRY_SCHEDULE_S=1,10,30,90`. `NAME` stands for a name of yours:
 `meta.apps.main.app_secret` is `BELLWETHER_META__APPS__MAIN__APP_SECRET`.
 
+When `serve` gets SIGHUP, it reads the file again. The keys marked *live* take effect at once: new attempts, webhooks that are
+saved and connections that are kept are judged by what they say. Of the others the log names those that changed; they wait for a
+restart. A file that is refused changes nothing, and the log says what is wrong with it. A variable is as at the start, and wins.
+
 ```toml
 [server]
 listen = \"127.0.0.1:8700\"
@@ -55,7 +59,13 @@ fn row(key: &Key) -> String {
         Standard::Follows(what) => what.to_owned(),
         Standard::Required => "**required**".to_owned(),
     };
-    format!("| `{path}`<br>`{}` | {} | {default} | {} |", keys::variable(&path), value(key.kind), key.doc)
+    let live = if keys::is_live(key.path) { " *Live.*" } else { "" };
+    format!(
+        "| `{path}`<br>`{}` | {} | {default} | {}{live} |",
+        keys::variable(&path),
+        value(key.kind),
+        key.doc
+    )
 }
 
 fn value(kind: Kind) -> String {

@@ -228,6 +228,9 @@ pub struct NumberState {
     /// What is said for a time before this does not bring a retired number back; of
     /// one that was introduced anew it says nothing that is not known.
     pub not_before: Timestamp,
+    /// The latest time for which somebody who named it spoke of it: whose it is was
+    /// said for then.
+    pub placed: Timestamp,
     /// What is known, each thing once.
     pub known: Vec<Known>,
     /// Derived events that may still be repeated, the newest last: at most

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::descriptors::Shares;
+use super::reload::{Reload, Ways};
 use super::{Keeping, Node, Parts, Paused, Phase, Settings};
 use crate::config::{self, Config, ConfigError};
 use crate::dispatch;
@@ -24,7 +25,7 @@ use crate::store::sqlite::{self, Mode, Options, Sqlite};
 use crate::store::{self, Catalog, Handover};
 use crate::telemetry::Metrics;
 use crate::telemetry::logs::Lost;
-use crate::transport::http::{self, HttpTransport, Renewed};
+use crate::transport::http::{self, HttpTransport};
 use crate::transport::resolve::Resolver;
 use crate::transport::tls;
 
@@ -100,7 +101,7 @@ pub struct Process {
     metrics: Metrics,
     store: Ends,
     paused: Option<Paused>,
-    renewal: Renewal,
+    ways: Ways,
 }
 
 impl Process {
@@ -128,19 +129,19 @@ impl Process {
         let shares = Shares::of(config);
         let copied = store.copied_at().await?.map(|_| Paused::Copy);
         let paused = copied.or(config.delivery.paused.then_some(Paused::Configured));
-        let own = listener.local_addr()?;
-        let transport = Renewed::new(deliverer(config, rules(config, own), &env)?);
-        let in_force = transport.clone();
-        let settings = Settings { paused, ..settings(config, shares, Arc::new(move || in_force.rules())) };
-        let inquirer = transport_to_graph(config, own, &env)?;
+        let ways = Ways::of(config, listener.local_addr()?);
+        let settings = Settings { paused, ..settings(config, shares, &ways) };
+        let to_receivers = transport(config, ways.deliveries.subscribe(), &env)?;
+        // A pool and rules of its own.
+        let to_graph = transport(config, ways.graph.subscribe(), &env)?;
         let depth = store.clone();
         let ends = Ends { failed: store.failed(), damaged: store.damaged() };
         let parts = Parts {
-            env: env.clone(),
+            env,
             store: Arc::new(store),
             handover,
-            transport: Arc::new(transport.clone()),
-            inquirer: Arc::new(inquirer),
+            transport: Arc::new(to_receivers),
+            inquirer: Arc::new(to_graph),
             vault,
             metrics: metrics.clone(),
             writes_waiting: Arc::new(move || depth.depth()),
@@ -150,15 +151,15 @@ impl Process {
             header_timeout: config.server.header_timeout,
             drain_timeout: config.server.drain_timeout,
         };
-        let node = Node::start(&settings, &parts);
-        let renewal = Renewal { env, own, transport, reread: None };
-        Ok(Self { node, listener, limits, metrics, store: ends, paused, renewal })
-    }
-
-    /// On SIGHUP, reads the configuration again by `reread` and takes from it where
-    /// deliveries may go. Without this SIGHUP ends the process.
-    pub fn renews_by(&mut self, reread: Reread) {
-        self.renewal.reread = Some(reread);
+        Ok(Self {
+            node: Node::start(&settings, &parts),
+            listener,
+            limits,
+            metrics,
+            store: ends,
+            paused,
+            ways,
+        })
     }
 
     /// Where it listens.
@@ -178,37 +179,30 @@ impl Process {
 
     /// Serves until SIGTERM or SIGINT, then drains: stops accepting, lets
     /// requests and attempts under way end, gives unused leases back. A second
-    /// signal, or the drain deadline, aborts.
-    pub async fn run(self) -> Result<(), ProcessError> {
-        self.run_until(std::future::pending()).await
+    /// signal, or the drain deadline, aborts. Meanwhile `reload` keeps where
+    /// deliveries may go at what the configuration says.
+    pub async fn run(self, reload: Reload) -> Result<(), ProcessError> {
+        let ways = self.ways.clone();
+        self.run_until(reload.keep(ways)).await
     }
 
-    /// Like [`Process::run`], ending when `enough` does, too.
+    /// Like [`Process::run`], ending when `enough` does, too; nothing is read again.
     pub async fn run_until(self, enough: impl Future<Output = ()>) -> Result<(), ProcessError> {
-        let Self { mut node, listener, limits, metrics, mut store, renewal, .. } = self;
-        let mut enough = std::pin::pin!(enough);
+        let Self { mut node, listener, limits, metrics, mut store, .. } = self;
         let phase = node.phase();
         let (stop, stopped) = watch::channel(false);
         let router = node.router.clone();
         let mut serving = std::pin::pin!(server::serve(listener, router, limits, metrics, stopped));
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = renewal.hangups()?;
-        loop {
-            tokio::select! {
-                biased;
-                why = store.end() => return Err(why),
-                () = node.broken() => return Err(ProcessError::Broken),
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-                () = hung_up(&mut hangup) => {
-                    renewal.renew();
-                    continue;
-                }
-                () = &mut serving => {}
-                () = &mut enough => {}
-            }
-            break;
+        tokio::select! {
+            biased;
+            why = store.end() => return Err(why),
+            () = node.broken() => return Err(ProcessError::Broken),
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = &mut serving => {}
+            () = enough => {}
         }
         tracing::info!("stopping: letting what is under way end; a second signal stops at once");
         phase.send_replace(Phase::Draining);
@@ -225,48 +219,6 @@ impl Process {
             _ = interrupt.recv() => Err(ProcessError::Aborted),
             () = tokio::time::sleep(limits.drain_timeout) => Err(ProcessError::Aborted),
         }
-    }
-}
-
-/// Reads the configuration again.
-pub type Reread = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
-
-/// How what is configured of the way out is taken anew.
-struct Renewal {
-    env: Env,
-    own: SocketAddr,
-    transport: Renewed,
-    reread: Option<Reread>,
-}
-
-impl Renewal {
-    fn hangups(&self) -> std::io::Result<Option<Signal>> {
-        self.reread.as_ref().map(|_| signal(SignalKind::hangup())).transpose()
-    }
-
-    fn renew(&self) {
-        let Some(reread) = &self.reread else { return };
-        let next = reread().map_err(|error| error.to_string()).and_then(|config| {
-            deliverer(&config, rules(&config, self.own), &self.env).map_err(|error| error.to_string())
-        });
-        match next {
-            Ok(next) => {
-                self.transport.renew(next);
-                tracing::info!(
-                    "the configuration was read again: where deliveries may go, delivery.dns_servers and delivery.ca_file are as it says now, and no connection from before is used again; all else takes a restart"
-                );
-            }
-            Err(error) => tracing::error!(
-                %error, "the configuration was read again and is not taken: what was in force stays so"
-            ),
-        }
-    }
-}
-
-async fn hung_up(hangup: &mut Option<Signal>) {
-    match hangup {
-        Some(signal) => drop(signal.recv().await),
-        None => std::future::pending().await,
     }
 }
 
@@ -306,20 +258,7 @@ async fn recognise_key(store: &Sqlite, vault: &Vault, env: &Env) -> Result<(), P
     }
 }
 
-/// Where deliveries may go; never to `own`.
-fn rules(config: &Config, own: SocketAddr) -> Arc<Rules> {
-    let delivery = &config.delivery;
-    Arc::new(Rules {
-        allow_http: delivery.allow_http,
-        allow_networks: delivery.allow_networks.clone(),
-        allow_ports: delivery.allow_ports.clone(),
-        deny_networks: delivery.deny_networks.clone(),
-        deny_hosts: delivery.deny_hosts.clone(),
-        own: vec![own],
-    })
-}
-
-fn settings(config: &Config, shares: Shares, rules: Arc<dyn Fn() -> Arc<Rules> + Send + Sync>) -> Settings {
+fn settings(config: &Config, shares: Shares, ways: &Ways) -> Settings {
     let apps = config.meta.apps.iter().map(|(name, app)| {
         let secrets = std::iter::once(&app.app_secret).chain(&app.previous_app_secret);
         let keys = secrets.map(|secret| MetaKey::new(secrecy::ExposeSecret::expose_secret(secret))).collect();
@@ -335,7 +274,7 @@ fn settings(config: &Config, shares: Shares, rules: Arc<dyn Fn() -> Arc<Rules> +
         keeping: Keeping::new(config.retention.events, config.retention.journal)
             .hastened(config.retention.hastened),
         body_timeout: config.server.body_timeout,
-        rules,
+        rules: ways.deliveries.subscribe(),
         paused: None,
         late_after: delivery.late_after,
         dispatch: dispatch::Options {
@@ -368,21 +307,11 @@ fn loaded(delivery: &config::Delivery) -> usize {
     }
 }
 
-/// The way to the Graph API: a pool and rules of its own. The address is the
-/// operator's word, so its scheme and its port are allowed.
-fn transport_to_graph(config: &Config, own: SocketAddr, env: &Env) -> Result<HttpTransport, ProcessError> {
-    let graph = &config.graph;
-    let port = url::Url::parse(&graph.base_url).ok().and_then(|url| url.port_or_known_default());
-    let rules = Rules {
-        allow_http: graph.base_url.starts_with("http://"),
-        allow_networks: graph.allow_networks.clone(),
-        allow_ports: port.into_iter().collect(),
-        ..(*rules(config, own)).clone()
-    };
-    deliverer(config, Arc::new(rules), env)
-}
-
-fn deliverer(config: &Config, rules: Arc<Rules>, env: &Env) -> Result<HttpTransport, ProcessError> {
+fn transport(
+    config: &Config,
+    rules: watch::Receiver<Arc<Rules>>,
+    env: &Env,
+) -> Result<HttpTransport, ProcessError> {
     let wrong = |error: &dyn std::fmt::Display| ProcessError::Transport(error.to_string());
     let resolver = Resolver::new(&config.delivery.dns_servers).map_err(|error| wrong(&error))?;
     let resolver = resolver.with_faults(env.faults.clone());

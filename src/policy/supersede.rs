@@ -4,9 +4,10 @@
 //! A quality event tells one kind of thing, by its name: the limit, the flag or
 //! the throughput. It may say further values on the way, as a `FLAGGED` says the
 //! limit. A newer event stands for an older one if it is of the same kind and
-//! says a limit if the older one does, under whichever of its two names: then nothing is missing for a
-//! receiver, whether it goes by the names or by the values. Anything else would
-//! let the last value of some kind be one that is not the newest.
+//! says a limit if the older one does, under whichever of its two names: then
+//! nothing is missing for a receiver, whether it goes by the names or by the
+//! values. Anything else would let the last value of some kind be one that is not
+//! the newest.
 //!
 //! What is told late, when something newer is known already, stands for nothing.
 //! An event without a kind (a template's, an account's, one that is unheard of)

@@ -83,16 +83,13 @@ pub struct News {
 /// Whether the number belongs to the business account that speaks from now on:
 /// one that is late does not take it back. What follows counts that as a change.
 pub fn moves(state: &NumberState, terms: &Terms) -> bool {
-    terms.elsewhere && terms.counted() >= newest(state)
+    terms.elsewhere && terms.counted() >= state.placed.max(state.not_before)
 }
 
-/// The latest time for which anything was said of it.
-fn newest(state: &NumberState) -> Timestamp {
-    let confirmed = state.known.iter().map(|known| known.confirmed);
-    // These are kept as said, however far ahead that is.
-    let bound = state.changed_at.plus(AHEAD);
-    let said = state.latest.iter().filter_map(|latest| Timestamp::from_seconds(latest.time));
-    confirmed.chain(said.map(|said| said.min(bound))).max().unwrap_or_default().max(state.not_before)
+/// For when it is said whose the number is, once somebody has spoken who named it.
+fn placed(state: &NumberState, terms: &Terms) -> Timestamp {
+    let at = terms.counted();
+    if at >= state.placed.max(state.not_before) { at } else { state.placed }
 }
 
 /// Holds `change` against what is known of its number.
@@ -136,6 +133,7 @@ fn said_again(state: &NumberState, quality: Option<&Quality>, terms: &Terms) -> 
         }
     }
     let Learning { state: mut next, changed, .. } = learning;
+    next.placed = placed(state, terms);
     if state.retired && revives(state, quality, terms) {
         (next.retired, next.not_before) = (false, Timestamp::default());
     }
@@ -177,6 +175,7 @@ fn news(state: &NumberState, change: &Change, quality: Option<&Quality>, time: i
         sequence: state.sequence + 1,
         revision: state.revision + i64::from(moves(state, terms)),
         changed_at: terms.now,
+        placed: placed(state, terms),
         latest: latest_after(state, change, time, terms.position),
         ..next
     };

@@ -3,8 +3,7 @@
 //!
 //! Memory is bounded thrice: `capacity` deliveries in all, [`BODIES_HELD_BYTES`]
 //! of their bodies, `per_webhook` deliveries of each webhook, counted from the
-//! reservation before the commit until the attempt
-//! has settled. Accounts share places and bytes ([`crate::policy::shares`]), so
+//! reservation before the commit until the attempt has settled. Accounts share places and bytes ([`crate::policy::shares`]), so
 //! that one whose every webhook hangs leaves as much free as it has. A webhook
 //! that hangs with 100,000 waiting holds its own few places and nobody else's.
 //! All else is one instant per webhook: when it is next due; and whose it is,

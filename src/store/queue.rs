@@ -48,8 +48,8 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Takes what the source of truth says of a business account's numbers, in one
     /// transaction with the events that follow: of thousands, a caller gives some
-    /// at a time. Repeating it makes no event twice. `None` if the business account is not registered, or its
-    /// account not configured.
+    /// at a time. Repeating it makes no event twice. `None` if the business account
+    /// is not registered, or its account not configured.
     fn observe(&self, observation: Observation) -> Reply<Option<Observed>>;
 
     /// Removes what is older than `retention` says, one small step; says where

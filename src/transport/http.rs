@@ -8,9 +8,9 @@
 //!
 //! Connections are pooled because a TLS handshake costs more than a delivery.
 //! The pool knows hosts, not addresses: a connection that was judged when it was
-//! made serves its host until it has been idle for [`Limits::idle`]. Rules
-//! never change under a transport; new rules mean a new transport, whose pool
-//! is empty ([`Renewed`]).
+//! made serves its host until it has been idle for [`Limits::idle`]. When the
+//! rules change, each request is judged by the new ones, and so is each open
+//! connection, which ends if it would not be made any more (`revocable`).
 //!
 //! Nothing is ever sent twice. The client below repeats a request only if it
 //! finds that the idle connection it had chosen was closed before a byte of
@@ -21,7 +21,7 @@ mod dial;
 mod failure;
 mod inquiry;
 mod judged;
-mod renewed;
+mod revocable;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -36,6 +36,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::ClientConfig;
 
@@ -45,7 +46,6 @@ use crate::model::attempt::{Outcome, OutcomeClass};
 use crate::policy::address::{Rules, Target};
 use dial::Dialer;
 use judged::Judged;
-pub use renewed::Renewed;
 
 /// How much of an answer's body is read; then the connection is dropped.
 pub const ANSWER_LIMIT: usize = 16 * 1024;
@@ -98,15 +98,21 @@ impl Default for Limits {
 /// The transport of production. Many requests may be under way at once; how
 /// many is the caller's to limit.
 pub struct HttpTransport {
-    rules: Arc<Rules>,
+    rules: watch::Receiver<Arc<Rules>>,
     judged: Judged,
     client: Client<Dialer, Full<Bytes>>,
 }
 
 impl HttpTransport {
-    /// A transport with an empty pool. Needs a tokio runtime only once used.
-    pub fn new(rules: Arc<Rules>, resolver: Resolver, tls: Arc<ClientConfig>, limits: Limits) -> Self {
-        let dialer = Dialer::new(Arc::clone(&rules), resolver, tls, limits);
+    /// A transport with an empty pool, under rules that may change at any time.
+    /// Needs a tokio runtime only once used.
+    pub fn new(
+        rules: watch::Receiver<Arc<Rules>>,
+        resolver: Resolver,
+        tls: Arc<ClientConfig>,
+        limits: Limits,
+    ) -> Self {
+        let dialer = Dialer::new(rules.clone(), resolver, tls, limits);
         let head_limit = usize::try_from(HEAD_LIMIT).unwrap_or(usize::MAX);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -125,14 +131,14 @@ impl HttpTransport {
         Self { rules, judged: Judged::default(), client }
     }
 
-    /// The rules that it goes by.
-    pub fn rules(&self) -> Arc<Rules> {
-        Arc::clone(&self.rules)
+    /// Those of this moment.
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.borrow())
     }
 
     async fn attempt(&self, request: Request) -> Outcome {
         let deadline = Instant::now() + request.deadline.min(LONGEST_DEADLINE);
-        let to = match self.judged.judge(&self.rules, &request.url) {
+        let to = match self.judged.judge(&self.rules(), &request.url) {
             Ok(to) => to,
             Err(refusal) => return failure::refused(refusal),
         };

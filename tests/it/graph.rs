@@ -19,6 +19,7 @@ use bellwether::transport::http::{HttpTransport, Limits};
 use bellwether::transport::resolve::Resolver;
 use bellwether::transport::tls;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::sim::world::{ACCOUNT, Terms, WABA, World, played, simulate_unregistered};
 use crate::support::frozen::{Frozen, pass, until};
@@ -53,7 +54,7 @@ fn staged<F: Future<Output = ()>>(story: impl FnOnce(Stage) -> F) {
 fn transport(rules: Rules) -> HttpTransport {
     let resolver = Resolver::new(&["127.0.0.1:9".parse().unwrap()]).unwrap();
     let tls = tls::client_config(None, Clock::system()).unwrap();
-    HttpTransport::new(Arc::new(rules), resolver, tls, Limits::default())
+    HttpTransport::new(watch::channel(Arc::new(rules)).1, resolver, tls, Limits::default())
 }
 
 /// Plays a story without sockets, on virtual time; `TOKEN` is for all.

@@ -23,6 +23,7 @@ use bellwether::transport::http::{HttpTransport, Limits};
 use bellwether::transport::resolve::Resolver;
 use bellwether::transport::{Request, Transport, tls};
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::support::hostile::bounded;
 
@@ -46,13 +47,20 @@ fn under(rules: Rules) -> HttpTransport {
 fn limited(limits: Limits) -> HttpTransport {
     let resolver = Resolver::new(&["127.0.0.1:9".parse().unwrap()]).unwrap();
     let tls = tls::client_config(None, Clock::system()).unwrap();
-    HttpTransport::new(Arc::new(loopback()), resolver, tls, limits)
+    HttpTransport::new(watch::channel(Arc::new(loopback())).1, resolver, tls, limits)
+}
+
+/// A transport under rules that change.
+fn changing(rules: &watch::Sender<Arc<Rules>>, name_server: SocketAddr) -> HttpTransport {
+    let resolver = Resolver::new(&[name_server]).unwrap();
+    let tls = tls::client_config(None, Clock::system()).unwrap();
+    HttpTransport::new(rules.subscribe(), resolver, tls, Limits::default())
 }
 
 fn built(rules: Rules, name_server: SocketAddr, ca_file: Option<&Path>) -> HttpTransport {
     let resolver = Resolver::new(&[name_server]).unwrap();
     let tls = tls::client_config(ca_file, Clock::system()).unwrap();
-    HttpTransport::new(Arc::new(rules), resolver, tls, Limits::default())
+    HttpTransport::new(watch::channel(Arc::new(rules)).1, resolver, tls, Limits::default())
 }
 
 /// Posts `{}`.

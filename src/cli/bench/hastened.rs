@@ -18,5 +18,5 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut config = Config::load(Some(&arguments.config))?;
     config.retention.hastened = arguments.times;
-    serve::run_with(&config)
+    serve::run_with(&config, Some(&arguments.config))
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::learning::Learning;
-use super::{Terms, moves, newest};
+use super::{Terms, moves, placed};
 use crate::model::change::{Capability, Quality};
 use crate::model::id::Position;
 use crate::model::limit::Step;
@@ -121,6 +121,9 @@ impl<'a> Said<'a> {
         let (mut state, quiet) = (self.learning.state, self.learning.changed);
         state.latest.clone_from(&self.before.latest);
         let moved = moves(self.before, self.terms);
+        if self.terms.by != LearnedBy::Capability {
+            state.placed = placed(self.before, self.terms);
+        }
         state.revision += i64::from(moved || !quiet.is_empty());
         if moved || !quiet.is_empty() || !self.events.is_empty() {
             state.changed_at = self.terms.now;
@@ -232,7 +235,7 @@ fn flagged_by_reading(state: &NumberState) -> bool {
 /// said before. It makes no event.
 pub fn by_hand(state: &NumberState, digits: &str, entered: &ByHand, terms: &Terms) -> Learned {
     let last = state.known.iter().map(|known| known.confirmed).max().unwrap_or_default();
-    let terms = Terms { at: last.max(state.not_before).max(terms.at), ..*terms };
+    let terms = Terms { at: terms.at.max(last).max(state.not_before).max(state.placed), ..*terms };
     let mut said = Said::new(state, digits, &terms);
     if state.retired {
         said.learning.begin_anew();
@@ -290,10 +293,10 @@ pub struct Brought {
 /// What is known of a number elsewhere is known here, too, from now on: its
 /// business account has come with it. What is newer here stays.
 pub fn brought(state: &NumberState, from: &NumberState, now: Timestamp) -> Brought {
-    let moved = newest(from) >= newest(state);
+    let moved = from.placed >= state.placed.max(state.not_before);
     let mut next = state.clone();
     if moved {
-        (next.retired, next.not_before) = (false, from.not_before);
+        (next.retired, next.not_before, next.placed) = (false, from.not_before, from.placed);
     }
     let mut changed = Vec::new();
     for known in &from.known {

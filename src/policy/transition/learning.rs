@@ -20,9 +20,10 @@ impl Learning {
     /// Begins from `state`, but for its latest changes: who needs these brings
     /// them along.
     pub(super) fn new(state: &NumberState, by: LearnedBy, at: Timestamp) -> Self {
-        let NumberState { sequence, revision, changed_at, retired, not_before, .. } = *state;
+        let NumberState { sequence, revision, changed_at, retired, not_before, placed, .. } = *state;
         let (known, told, latest) = (state.known.clone(), state.told.clone(), Vec::new());
-        let state = NumberState { sequence, revision, changed_at, retired, not_before, known, told, latest };
+        let state =
+            NumberState { sequence, revision, changed_at, retired, not_before, placed, known, told, latest };
         Self { state, changed: Vec::new(), stale: Stale::default(), by, at }
     }
 

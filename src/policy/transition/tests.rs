@@ -53,6 +53,7 @@ fn knowing(values: &[(What, &str)]) -> NumberState {
     NumberState {
         sequence: 4,
         changed_at: since,
+        placed: since,
         known: values.iter().map(known).collect(),
         ..NumberState::default()
     }
@@ -497,6 +498,8 @@ fn a_number_belongs_to_the_business_account_that_spoke_of_it_for_the_latest_time
     let (moved, ..) = news(&known, &nameless);
     let between = Terms { elsewhere: true, ..terms(LearnedBy::Notification, NOW - 50, 9) };
     assert!(moves(&known, &between) && !moves(&moved, &between), "what says no value counts, too");
+    let heard = capability(&known, "10000", NOW, 9).state;
+    assert!(moves(&heard, &between), "what is said of all numbers of one says nothing of whose they are");
     let gone = retired(&known, instant(NOW));
     let late = Terms { elsewhere: true, ..terms(LearnedBy::Notification, NOW, 9) };
     assert!(!moves(&gone, &late), "nor is it taken from where it was retired by what is late");

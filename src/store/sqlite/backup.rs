@@ -11,9 +11,10 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::connection::{self, BUSY, OWN, beside};
+use super::rows::fact;
 use crate::model::time::Timestamp;
 use crate::store::{Error, ErrorKind};
 
@@ -142,9 +143,7 @@ fn sync_directory(of: &Path) -> io::Result<()> {
 /// When the store was copied, if it is a copy that has not taken the original's
 /// place.
 pub(super) fn copied_at(sql: &Connection) -> Result<Option<Timestamp>, Error> {
-    let mut fact = sql.prepare_cached("SELECT value FROM facts WHERE name = ?1")?;
-    let copied_at = fact.query_row([COPIED_AT], |row| row.get(0)).optional()?;
-    Ok(copied_at.map(Timestamp::from_ms))
+    Ok(fact(sql, COPIED_AT)?.map(Timestamp::from_ms))
 }
 
 /// Takes the mark of a copy away, so that whoever opens the store delivers. Says
@@ -159,7 +158,6 @@ pub fn resume(path: &Path) -> Result<Option<u64>, Error> {
     if store.execute("DELETE FROM facts WHERE name = ?1", [COPIED_AT])? == 0 {
         return Ok(None);
     }
-    let pending = "SELECT value FROM facts WHERE name = 'deliveries_0'";
-    let pending: i64 = store.query_row(pending, [], |row| row.get(0))?;
+    let pending = fact(&store, "deliveries_0")?.unwrap_or(0);
     Ok(Some(u64::try_from(pending).unwrap_or(0)))
 }

@@ -86,7 +86,7 @@ fn take(turn: &mut Turn<'_>, way: &Move<'_>, old: NumberKey, subject: &Subject) 
     for by in LearnedBy::ALL {
         let learned: Vec<_> =
             changed.iter().filter(|(of, _)| *of == by).map(|(_, changed)| changed.clone()).collect();
-        numbers::observe(turn, to, key, last, (now, by), &learned)?;
+        numbers::observe(turn, to, key, last, (now, by), (&learned, false))?;
     }
     if changed.is_empty() {
         turn.tell(now, Entry::Number { account: to, number: key });

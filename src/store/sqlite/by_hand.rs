@@ -35,10 +35,8 @@ pub(super) fn put_number(turn: &mut Turn<'_>, entry: &NumberEntry) -> rusqlite::
         Some((key, _)) => *key,
         None => turn.memory.tail.add(turn.sql, account, number, whose, NumberState::default())?,
     };
-    numbers::observe(turn, account, key, after, (*now, by), &learned.quiet)?;
-    if learned.quiet.is_empty() && learned.state.revision != before.revision {
-        turn.tell(*now, Entry::Number { account, number: key });
-    }
+    let untold = learned.state.revision != before.revision;
+    numbers::observe(turn, account, key, after, (*now, by), (&learned.quiet, untold))?;
     if learned.state != *before {
         turn.memory.tail.put(key, learned.state);
     }

@@ -13,8 +13,11 @@ const STALE: u8 = 0x80;
 /// Leads a word that is not known by its place.
 const SPELLED: u8 = 0xff;
 
-/// Set in the byte that says whether a number is retired if it says since when.
-const SINCE: u8 = 2;
+/// Set in the byte that says whether a number is retired, if these times follow:
+/// what is said for before which does not bring it back, and for when it is said
+/// whose it is.
+const NOT_BEFORE: u8 = 2;
+const PLACED: u8 = 4;
 
 /// Stands for what a [`Told`] has none of.
 const NOTHING: u8 = 0xff;
@@ -23,11 +26,10 @@ pub(super) fn write_state(to: &mut Vec<u8>, state: &NumberState) {
     to.extend_from_slice(&state.sequence.to_be_bytes());
     to.extend_from_slice(&state.revision.to_be_bytes());
     to.extend_from_slice(&state.changed_at.ms().to_be_bytes());
-    let was_retired = state.not_before != Timestamp::default();
-    to.push(u8::from(state.retired) | if was_retired { SINCE } else { 0 });
-    if was_retired {
-        to.extend_from_slice(&state.not_before.ms().to_be_bytes());
-    }
+    let times = [(NOT_BEFORE, state.not_before), (PLACED, state.placed)];
+    let times = times.iter().filter(|(_, time)| *time != Timestamp::default());
+    to.push(times.clone().fold(u8::from(state.retired), |lead, (bit, _)| lead | bit));
+    times.for_each(|(_, time)| to.extend_from_slice(&time.ms().to_be_bytes()));
     write_count(to, state.known.len());
     for known in &state.known {
         to.extend_from_slice(&[known.what.code(), known.by.code()]);
@@ -158,14 +160,16 @@ impl Reader<'_> {
 
     pub(super) fn state(&mut self) -> Option<NumberState> {
         let (sequence, revision, changed_at) = (self.i64()?, self.i64()?, self.instant()?);
-        let retired = self.byte()?;
-        let not_before = if retired & SINCE == 0 { Timestamp::default() } else { self.instant()? };
+        let lead = self.byte()?;
+        let mut time = |bit: u8| if lead & bit == 0 { Some(Timestamp::default()) } else { self.instant() };
+        let (not_before, placed) = (time(NOT_BEFORE)?, time(PLACED)?);
         Some(NumberState {
             sequence,
             revision,
             changed_at,
-            retired: retired & !SINCE != 0,
+            retired: lead & 1 != 0,
             not_before,
+            placed,
             known: self.list(Self::known)?,
             told: self.list(Self::told)?,
             latest: self.list(Self::latest)?,
@@ -238,6 +242,7 @@ mod tests {
             changed_at: instant(77),
             retired: true,
             not_before: instant(70),
+            placed: instant(60),
             known: vec![
                 known(What::Limit, "TIER_10K", LearnedBy::Capability, Some(4)),
                 known(What::Rating, "f\u{e4}", LearnedBy::Hand, None),

@@ -11,7 +11,6 @@
 use rusqlite::OptionalExtension;
 
 use super::events::{Content, Kind, Origin, bits, keep};
-use super::journal::Entry;
 use super::numbers;
 use super::routes::{Route, find_route};
 use super::writer::Turn;
@@ -149,10 +148,8 @@ pub(super) fn keep_learned(
         made += 1;
     }
     let last = turn.memory.last_position;
-    numbers::observe(turn, route.account, number.key, last, (origin.now, by), &quiet)?;
-    if made == 0 && quiet.is_empty() && state.revision != number.state.revision {
-        turn.tell(origin.now, Entry::Number { account: route.account, number: number.key });
-    }
+    let untold = made == 0 && state.revision != number.state.revision;
+    numbers::observe(turn, route.account, number.key, last, (origin.now, by), (&quiet, untold))?;
     if state != *number.state {
         turn.memory.tail.put(number.key, state);
     }
@@ -162,7 +159,7 @@ pub(super) fn keep_learned(
 impl Origin<'_> {
     /// The same for one of several events: with random bits of its own.
     fn nth(&self, nth: i64) -> Self {
-        Self { random: bits(self.random.into(), nth.cast_unsigned()), ..*self }
+        Self { random: bits(u64::from(self.random) << 32, nth.cast_unsigned()), ..*self }
     }
 }
 
@@ -236,4 +233,24 @@ fn oldest(turn: &Turn<'_>) -> rusqlite::Result<Option<Waiting>> {
         })
     };
     select.query_row([], read).optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_events_of_one_update_have_random_bits_of_their_own_and_those_of_another_have_others() {
+        let of = |random| {
+            let (now, timestamp) = (Timestamp::default(), Timestamp::default());
+            let origin = Origin { now, timestamp, app: None, random, kind: Kind::Change, fill_limits: true };
+            (0..100).map(move |nth| origin.nth(nth).random)
+        };
+        let all: BTreeSet<u32> = (1..100).flat_map(of).collect();
+        assert!(all.len() > 9_890, "{} of 9,900 differ", all.len());
+        let far = of(1).zip(of(2)).filter(|(one, other)| one.abs_diff(*other) > 0).count();
+        assert_eq!(far, 100, "what is known of one says nothing of the other");
+    }
 }

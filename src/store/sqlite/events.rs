@@ -69,18 +69,15 @@ pub(super) fn keep_event(
     let (key, state) = known.as_ref().map_or((None, &unknown), |(key, state)| (Some(*key), &**state));
     let by = if origin.app.is_some() { LearnedBy::Notification } else { LearnedBy::Published };
     let terms = origin.terms(by, position, turn.memory.tail.is_elsewhere(account, subject, business_account));
-    let moved = moves(state, &terms);
-    if moved {
+    if moves(state, &terms) {
         turn.memory.tail.move_to(turn.sql, account, subject, business_account)?;
     }
     let news = match transition(state, change, &terms) {
         Transition::Resent(next, event, changed) => {
             // Only what is known can come again.
             if let Some(key) = key {
-                numbers::observe(turn, account, key, position - 1, (origin.now, by), &changed)?;
-                if changed.is_empty() && next.revision != state.revision {
-                    turn.tell(origin.now, Entry::Number { account, number: key });
-                }
+                let untold = next.revision != state.revision;
+                numbers::observe(turn, account, key, position - 1, (origin.now, by), (&changed, untold))?;
                 turn.memory.tail.put(key, next);
             }
             let mut note =

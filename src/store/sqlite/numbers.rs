@@ -105,23 +105,28 @@ pub(super) fn of_business_account(
     select.query_map((account.0, business_account, after.0, limit), read)?.collect()
 }
 
-/// Keeps what changed without an event, after the one at `after`.
+/// Keeps what changed without an event, after the one at `after`, and tells of it;
+/// `untold`: also if none of its values did.
 pub(super) fn observe(
     turn: &mut Turn<'_>,
     account: AccountKey,
     key: NumberKey,
     after: Position,
     (at, by): (Timestamp, LearnedBy),
-    changed: &[Changed],
+    (changed, untold): (&[Changed], bool),
 ) -> rusqlite::Result<()> {
-    let Some(changed) = changes(changed, Stale::default()) else { return Ok(()) };
-    turn.sql
-        .prepare_cached(
-            "INSERT INTO observations (number, after, ordinal, at, by, changed) VALUES (?1, ?2, 1 + \
+    let changed = changes(changed, Stale::default());
+    if let Some(changed) = &changed {
+        turn.sql
+            .prepare_cached(
+                "INSERT INTO observations (number, after, ordinal, at, by, changed) VALUES (?1, ?2, 1 + \
          (SELECT coalesce(max(ordinal), 0) FROM observations WHERE number = ?1 AND after = ?2), ?3, ?4, ?5)",
-        )?
-        .execute((key.0, after, at.ms(), by.code(), changed))?;
-    turn.tell(at, Entry::Number { account, number: key });
+            )?
+            .execute((key.0, after, at.ms(), by.code(), changed))?;
+    }
+    if untold || changed.is_some() {
+        turn.tell(at, Entry::Number { account, number: key });
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
-use super::rows::{instant, parsed};
+use super::rows::{fact, instant, parsed};
 use super::writer::Turn;
 use crate::model::id::BusinessAccountId;
 use crate::model::reconciliation::{Failure, Gain, Reconciliation, Trouble};
@@ -137,11 +137,6 @@ fn failure(row: &Row<'_>, from: usize) -> rusqlite::Result<Failure> {
 /// wants nobody to ask with it.
 const TOKEN_FOR_ALL: &str = "graph_token";
 const ALL_HELD_UNTIL: &str = "graph_held_until";
-
-fn fact(sql: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
-    let mut select = sql.prepare_cached("SELECT value FROM facts WHERE name = ?1")?;
-    select.query_row([name], |row| row.get(0)).optional()
-}
 
 fn use_token_for_all(turn: &Turn<'_>, mark: Option<i64>, now: Timestamp) -> Result<(), Error> {
     if fact(turn.sql, TOKEN_FOR_ALL)? == mark {

@@ -153,6 +153,12 @@ pub(super) fn event(
     select.query_row((position, account.0), read).optional()
 }
 
+/// A number that the store keeps under a name of its own, if it does.
+pub(super) fn fact(sql: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    let mut select = sql.prepare_cached("SELECT value FROM facts WHERE name = ?1")?;
+    select.query_row([name], |row| row.get(0)).optional()
+}
+
 /// What changed, and what was told late.
 pub(super) fn changes(row: &Row<'_>, column: usize) -> rusqlite::Result<(Vec<Changed>, Stale)> {
     read_changes(row.get_ref(column)?.as_blob_or_null()?).ok_or_else(|| unreadable(column))

@@ -17,6 +17,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
@@ -24,6 +25,7 @@ use tower::Service;
 
 use super::Limits;
 use super::failure::{DialError, TooMuch, tls_error};
+use super::revocable::{Revocable, refusal};
 use crate::policy::address::{Refusal, Rules, Target};
 use crate::transport::resolve::Resolver;
 use crate::transport::tls;
@@ -45,14 +47,19 @@ const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Dialer(Arc<Shared>);
 
 struct Shared {
-    rules: Arc<Rules>,
+    rules: watch::Receiver<Arc<Rules>>,
     resolver: Resolver,
     tls: TlsConnector,
     limits: Limits,
 }
 
 impl Dialer {
-    pub(super) fn new(rules: Arc<Rules>, resolver: Resolver, tls: Arc<ClientConfig>, limits: Limits) -> Self {
+    pub(super) fn new(
+        rules: watch::Receiver<Arc<Rules>>,
+        resolver: Resolver,
+        tls: Arc<ClientConfig>,
+        limits: Limits,
+    ) -> Self {
         Self(Arc::new(Shared { rules, resolver, tls: tls.into(), limits }))
     }
 }
@@ -79,22 +86,27 @@ impl Service<Uri> for Dialer {
 
 impl Shared {
     async fn dial(&self, uri: &Uri) -> Result<Stream, DialError> {
-        let target = self.rules.judge_url(&uri.to_string())?;
-        let addresses = self.resolver.resolve(&self.rules, &target).await?;
-        let tcp = self.connect(&addresses).await?;
+        // What changes from here on, the connection looks at itself.
+        let mut changing = self.rules.clone();
+        let rules = Arc::clone(&changing.borrow_and_update());
+        let target = rules.judge_url(&uri.to_string())?;
+        let addresses = self.resolver.resolve(&rules, &target).await?;
+        let (tcp, ends) = self.connect(&rules, &addresses).await?;
+        let tcp = Revocable::new(tcp, &target, ends, changing);
         if target.https { self.secure(&target, tcp).await } else { Ok(Stream::plain(tcp)) }
     }
 
     /// The first address that lets itself be connected to. If none does, the
     /// error is the first one's: the others are likely of a family that this
     /// machine has no route for.
-    async fn connect(&self, addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
+    async fn connect(&self, rules: &Rules, addresses: &[SocketAddr]) -> Result<(TcpStream, Ends), DialError> {
         let mut first = None;
         for address in addresses {
             match connect_one(*address, self.limits.connect).await {
                 Ok(tcp) => {
-                    self.judge_connection(&tcp)?;
-                    return Ok(tcp);
+                    let ends = ends(&tcp)?;
+                    rules.judge_connection(ends.0, ends.1)?;
+                    return Ok((tcp, ends));
                 }
                 Err(error) => first = first.or(Some(error)),
             }
@@ -102,22 +114,28 @@ impl Shared {
         Err(first.unwrap_or(NOT_IN_TIME))
     }
 
-    fn judge_connection(&self, tcp: &TcpStream) -> Result<(), DialError> {
-        let (Ok(local), Ok(peer)) = (tcp.local_addr(), tcp.peer_addr()) else {
-            return Err(DialError::Reset);
-        };
-        Ok(self.rules.judge_connection(local, peer)?)
-    }
-
-    async fn secure(&self, target: &Target, tcp: TcpStream) -> Result<Stream, DialError> {
+    async fn secure(&self, target: &Target, tcp: Revocable) -> Result<Stream, DialError> {
         let name = tls::server_name(&target.host).ok_or(DialError::Refused(Refusal::Name))?;
         let (secured, asked) = tls::noting(self.tls.connect(name, tcp)).await;
         let stream = secured.map_err(|error| {
+            if let Some(refusal) = refusal(&error) {
+                return DialError::Refused(refusal);
+            }
             let reason = |error| tls::handshake_reason(error, asked);
             DialError::Tls(tls_error(&error).map_or("the TLS handshake was cut short", reason))
         })?;
         let h2 = stream.get_ref().1.alpn_protocol() == Some(tls::H2);
         Ok(Stream { io: Box::new(stream), h2, said: 0 })
+    }
+}
+
+/// A connection's two ends: here and there.
+type Ends = (SocketAddr, SocketAddr);
+
+fn ends(tcp: &TcpStream) -> Result<Ends, DialError> {
+    match (tcp.local_addr(), tcp.peer_addr()) {
+        (Ok(local), Ok(peer)) => Ok((local, peer)),
+        _ => Err(DialError::Reset),
     }
 }
 
@@ -166,7 +184,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    fn plain(tcp: TcpStream) -> Self {
+    fn plain(tcp: Revocable) -> Self {
         Self { io: Box::new(tcp), h2: false, said: 0 }
     }
 

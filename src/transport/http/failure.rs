@@ -8,6 +8,7 @@ use std::io;
 use hyper_util::client::legacy;
 use tokio_rustls::rustls;
 
+use super::revocable;
 use crate::model::attempt::{Outcome, OutcomeClass};
 use crate::policy::address::Refusal;
 use crate::transport::resolve::ResolveError;
@@ -59,7 +60,7 @@ impl DialError {
 #[error("the receiver says too much")]
 pub(super) struct TooMuch;
 
-/// A request that was not made.
+/// A request that was not made, or was cut off by rules made since.
 pub(super) fn refused(refusal: Refusal) -> Outcome {
     Outcome::failed(OutcomeClass::ForbiddenAddress, &refusal.to_string())
 }
@@ -69,6 +70,10 @@ pub(super) fn outcome(error: &legacy::Error) -> Outcome {
     if let Some(dial) = chain(error).find_map(|cause| cause.downcast_ref::<DialError>()) {
         return Outcome::failed(dial.class(), &dial.to_string());
     }
+    let io = || chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    if let Some(refusal) = io().find_map(revocable::refusal) {
+        return refused(refusal);
+    }
     // With TLS 1.3 a receiver that wants a client certificate says so only
     // after the client has finished its handshake.
     if let Some(tls) = chain(error).filter_map(|cause| cause.downcast_ref()).find_map(tls_error) {
@@ -77,7 +82,9 @@ pub(super) fn outcome(error: &legacy::Error) -> Outcome {
     let any = |is: fn(&hyper::Error) -> bool| {
         chain(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(is)
     };
-    if any(hyper::Error::is_parse) || said_too_much(error) {
+    let said_too_much =
+        |error: &io::Error| error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<TooMuch>);
+    if any(hyper::Error::is_parse) || io().any(said_too_much) {
         return Outcome::failed(OutcomeClass::Protocol, "the answer is not HTTP, or its head is too long");
     }
     if any(hyper::Error::is_timeout) {
@@ -86,16 +93,11 @@ pub(super) fn outcome(error: &legacy::Error) -> Outcome {
     let ended = any(hyper::Error::is_incomplete_message)
         || any(hyper::Error::is_closed)
         || any(hyper::Error::is_body_write_aborted)
-        || chain(error).any(<dyn Error>::is::<io::Error>);
+        || io().next().is_some();
     if ended {
         return Outcome::failed(OutcomeClass::Reset, "the connection ended before an answer");
     }
     Outcome::failed(OutcomeClass::Protocol, "the receiver broke the HTTP protocol")
-}
-
-fn said_too_much(error: &legacy::Error) -> bool {
-    let mut io = chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
-    io.any(|error| error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<TooMuch>))
 }
 
 /// The TLS error that tokio's I/O traits have made an I/O error of.

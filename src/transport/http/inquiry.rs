@@ -31,7 +31,7 @@ impl HttpTransport {
     async fn ask(&self, inquiry: Inquiry) -> Result<Answer, Unanswered> {
         let deadline = Instant::now() + inquiry.deadline.min(LONGEST_DEADLINE);
         let refused = |refusal| Unanswered::from(failure::refused(refusal));
-        let target = self.rules.judge_url(&inquiry.url).map_err(refused)?;
+        let target = self.rules().judge_url(&inquiry.url).map_err(refused)?;
         let to = judged::uri(&target.url).ok_or_else(|| refused(Refusal::Malformed))?;
         let message = compose(Method::GET, to, inquiry.headers, Bytes::new());
         let answer = async {

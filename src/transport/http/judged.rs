@@ -1,6 +1,6 @@
 //! URLs as judged, kept so that a webhook's is parsed once and not at each
-//! attempt. A judgement of the text depends on the text and the rules alone, and
-//! rules never change under a transport; what a name leads to is judged anew
+//! attempt. A judgement of the text depends on the text and the rules alone: when
+//! the rules change all are forgotten. What a name leads to is judged anew
 //! whenever a connection is made.
 
 use std::collections::HashMap;
@@ -24,27 +24,39 @@ pub(super) struct Destination {
 
 /// Judgements made so far.
 #[derive(Default)]
-pub(super) struct Judged(Mutex<HashMap<String, Arc<Destination>>>);
+pub(super) struct Judged(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// The rules they were made by.
+    rules: Arc<Rules>,
+    judgements: HashMap<String, Arc<Destination>>,
+}
 
 impl Judged {
     /// What the rules say of `url`.
-    pub(super) fn judge(&self, rules: &Rules, url: &str) -> Result<Arc<Destination>, Refusal> {
-        if let Some(known) = self.known().get(url) {
+    pub(super) fn judge(&self, rules: &Arc<Rules>, url: &str) -> Result<Arc<Destination>, Refusal> {
+        if let Some(known) = self.known(rules).judgements.get(url) {
             return Ok(Arc::clone(known));
         }
         let target = rules.judge_url(url)?;
         let uri = uri(&target.url).ok_or(Refusal::Malformed)?;
         let destination = Arc::new(Destination { target, uri });
-        let mut known = self.known();
-        if known.len() >= MOST {
-            known.clear();
+        let mut known = self.known(rules);
+        if known.judgements.len() >= MOST {
+            known.judgements.clear();
         }
-        known.insert(url.to_owned(), Arc::clone(&destination));
+        known.judgements.insert(url.to_owned(), Arc::clone(&destination));
         Ok(destination)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Destination>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is known by these rules.
+    fn known(&self, rules: &Arc<Rules>) -> std::sync::MutexGuard<'_, Known> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&known.rules, rules) {
+            *known = Known { rules: Arc::clone(rules), judgements: HashMap::new() };
+        }
+        known
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{TOKEN, simulated};
 use crate::sim::world::{ACCOUNT, WABA};
-use crate::support::graph::Script;
+use crate::support::graph::{Script, Standing};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -104,6 +104,27 @@ fn a_restart_neither_asks_for_all_at_once_nor_forgets_what_is_due() {
             assert_eq!((stage.graph.count_of(WABA), stage.graph.count_of("77")), (1, 2));
             stage.world.advance(HOUR * 5).await;
             assert_eq!((stage.graph.count_of(WABA), stage.graph.count_of("77")), (2, 3));
+        },
+    );
+}
+
+#[test]
+fn with_another_token_for_all_what_failed_is_tried_at_once_after_the_restart() {
+    simulated(
+        |_| {},
+        |mut stage| async move {
+            stage.graph.lists(WABA, 1, "TIER_2K");
+            stage.graph.with(|meta| meta.tokens.insert(TOKEN.to_owned(), Standing::Expired));
+            stage.registers(WABA).await;
+            stage.fails(1).await;
+            stage.world.crash_and_restart().await;
+            stage.world.advance(HOUR).await;
+            assert_eq!(stage.graph.count(), 1, "only a person ends it");
+            stage.graph.with(|meta| meta.tokens.insert("EAAJanother".to_owned(), Standing::Good));
+            stage.world.terms.reconcile.token_for_all = Some("EAAJanother".into());
+            stage.world.crash_and_restart().await;
+            stage.succeeds().await;
+            assert_eq!(stage.graph.count(), 2);
         },
     );
 }

@@ -11,6 +11,7 @@ use bellwether::transport::http::{HttpTransport, Limits};
 use bellwether::transport::resolve::Resolver;
 use bellwether::transport::tls;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::sim::world::{ACCOUNT, Terms, WABA, World, simulate_unregistered};
 use crate::support::frozen::{Frozen, catch_up, pass, until};
@@ -28,7 +29,8 @@ pub(super) fn staged<F: Future<Output = ()>>(story: impl FnOnce(Stage) -> F) {
         Rules { allow_http: true, allow_networks: vec!["127.0.0.0/8".parse().unwrap()], ..Rules::default() };
     let resolver = Resolver::new(&["127.0.0.1:9".parse().unwrap()]).unwrap();
     let tls = tls::client_config(None, Clock::system()).unwrap();
-    let transport = HttpTransport::new(Arc::new(rules.clone()), resolver, tls, Limits::default());
+    let transport =
+        HttpTransport::new(watch::channel(Arc::new(rules.clone())).1, resolver, tls, Limits::default());
     let terms = Terms { rules, transport: Some(Arc::new(transport)), ..Terms::default() };
     simulate_unregistered(terms, |world| async move {
         world.register().await;

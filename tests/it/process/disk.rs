@@ -53,7 +53,9 @@ async fn fault_16_of_a_server_that_answers_before_it_commits_the_ledger_finds_lo
     register(&caller, &running.base, &receiver).await;
     running.kill();
     let mut running = Running::start(directory.path(), &weakened);
-    for when in 1..=4 {
+    let mut findings = Vec::new();
+    // Whether an answer is on its way at that moment is chance: tried until it is.
+    for when in [1, 2, 3, 4].repeat(3) {
         let load = ledger.start_load(&running.base);
         ledger.grows_by(20).await;
         let inject = format!("inject=fsync,fdatasync:error=EIO:when={when}");
@@ -62,9 +64,12 @@ async fn fault_16_of_a_server_that_answers_before_it_commits_the_ledger_finds_lo
         receiver.note_end().await;
         load.stop().await;
         running = Running::start(directory.path(), &weakened);
+        findings = ledger.findings(&caller, &running.base, &receiver).await;
+        if findings.iter().any(|finding| finding.starts_with("LOST")) {
+            return;
+        }
     }
-    let findings = ledger.findings(&caller, &running.base, &receiver).await;
-    assert!(findings.iter().any(|finding| finding.starts_with("LOST")), "{}", findings.join("\n"));
+    panic!("nothing is lost: {}", findings.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,18 +4,24 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use bellwether::env::Clock;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
-use super::running::{Caller, Listening, PATIENCE, Running};
+use super::nemesis::signal;
+use super::running::{Caller, Listening, PATIENCE, Running, long, write_config};
 use crate::sim::world::{ACCOUNT, notification, tempdir::TempDir, upgrade};
 use crate::support::dns::{NameServer, Reply};
 use crate::support::hostile::{Hostile, ok, serve};
 use crate::support::spellings::{at_port, zoo};
+
+/// How long a connection may outlive the rules that allowed it.
+const SOON: Duration = Duration::from_secs(1);
 
 /// A program and who uses it. Its store outlives it.
 struct Office {
@@ -37,6 +43,16 @@ impl Office {
     fn restart(&mut self, variables: &[(&str, &str)]) {
         self.running.kill();
         self.running = Running::start(self.directory.path(), variables);
+    }
+
+    /// The configuration file has this instead of that, and the program is told to
+    /// read it again.
+    fn read_again(&self, that: &str, this: &str) {
+        let file = write_config(self.directory.path());
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(that));
+        std::fs::write(&file, text.replace(that, this)).unwrap();
+        signal(self.running.child.id(), "HUP");
     }
 
     async fn call(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
@@ -193,48 +209,6 @@ async fn fault_72_what_was_saved_under_laxer_rules_is_not_connected_to_under_str
     assert_eq!((listener.connections(), pooled.connections()), (0, 1));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_72_rules_that_change_while_it_runs_count_at_once_and_what_was_pooled_is_closed() {
-    let office = Office::open(&[]).await;
-    let (closing, mut closed) = tokio::sync::mpsc::unbounded_channel();
-    let receiver = Hostile::plays(move |mut stream, log| {
-        let closing = closing.clone();
-        async move {
-            while serve(&mut stream, &log, &ok("a")).await {}
-            let _ = closing.send(());
-        }
-    })
-    .await;
-    office.save_one(&receiver.url("/"), Value::Null).await;
-    office.notify().await;
-    assert_eq!(office.attempts(1).await[0]["outcome"], "success");
-
-    let file = office.directory.path().join("bellwether.toml");
-    let lax = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, lax.replace("[delivery]", "[delivery]\nno_such_key = 1")).unwrap();
-    office.running.hang_up();
-    office.running.logs("is not taken: what was in force stays so").await;
-    assert!(office.running.log().contains("no_such_key"), "{}", office.running.log());
-    office.test_all().await;
-    let outcomes = |attempts: Vec<Value>| -> Vec<Value> {
-        attempts.into_iter().map(|attempt| attempt["outcome"].clone()).collect()
-    };
-    assert_eq!(outcomes(office.attempts(2).await), ["success", "success"]);
-    assert!(closed.try_recv().is_err() && receiver.connections() == 1, "the connection is kept");
-
-    std::fs::write(&file, lax.replace("allow_networks", "deny_networks")).unwrap();
-    office.running.hang_up();
-    office.running.logs("where deliveries may go").await;
-    tokio::time::timeout(Duration::from_secs(1), closed.recv()).await.expect("it is closed within a second");
-    office.test_all().await;
-    let outcomes = outcomes(office.attempts(3).await);
-    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "forbidden_address").count(), 1, "{outcomes:?}");
-    assert_eq!((receiver.connections(), receiver.requests().len()), (1, 2));
-    let webhook = json!([{"subAccountId": "new", "url": receiver.url("/"), "type": "CABM"}]);
-    let (status, answer) = office.save(webhook).await;
-    assert_eq!((status, &answer["code"]), (StatusCode::BAD_REQUEST, &json!(3020)), "nor is it saved");
-}
-
 /// The names of a request's headers, each with its value or, where that is
 /// different each time, with what it begins with.
 fn headers(head: &str) -> BTreeMap<String, String> {
@@ -251,6 +225,72 @@ fn headers(head: &str) -> BTreeMap<String, String> {
 
 fn expected(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// Answers each request, says when somebody has hung up.
+async fn noting_ends() -> (Hostile, Arc<Mutex<Vec<Instant>>>) {
+    let ended = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&ended);
+    let server = Hostile::plays(move |mut stream, log| {
+        let ended = Arc::clone(&noted);
+        async move {
+            while serve(&mut stream, &log, &ok("a")).await {}
+            ended.lock().unwrap().push(Instant::now());
+        }
+    })
+    .await;
+    (server, ended)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_72_rules_that_change_while_it_runs_hold_at_once_and_what_was_kept_is_closed() {
+    let office = Office::open(&[]).await;
+    let (receiver, ended) = noting_ends().await;
+    office.save_one(&receiver.url("/"), Value::Null).await;
+    office.notify().await;
+    assert_eq!(office.attempts(1).await[0]["outcome"], "success", "and its connection is kept");
+
+    // What is refused changes nothing, and is told.
+    office.read_again("allow_http = true", "allow_htp = true");
+    office.running.logs("is refused, what was in force stays: unknown key `delivery.allow_htp`").await;
+    office.running.logs("did you mean `delivery.allow_http`?").await;
+    office.test_all().await;
+    assert!(office.attempts(2).await.iter().all(|attempt| attempt["outcome"] == "success"));
+    assert_eq!((receiver.connections(), ended.lock().unwrap().len()), (1, 0));
+
+    let began = Instant::now();
+    office.read_again("allow_networks = [\"127.0.0.0/8\"]", "max_loaded = 99");
+    office.running.logs("the configuration was read again").await;
+    office.running.logs("\"changed\":\"delivery.allow_networks\"").await;
+    office.running.logs("\"keys\":\"delivery.max_loaded\"").await;
+    while ended.lock().unwrap().is_empty() {
+        assert!(began.elapsed() < PATIENCE / 3, "the connection is still there");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let took = ended.lock().unwrap()[0] - began;
+    println!("the connection was closed {took:?} after the signal");
+    assert!(!long() || took <= SOON, "{took:?}");
+    office.test_all().await;
+    let refused = office.attempts(3).await;
+    let refused: Vec<_> = refused.iter().filter(|attempt| attempt["outcome"] != "success").collect();
+    let [attempt] = refused[..] else { panic!("{refused:?}") };
+    let expected =
+        json!({"number": attempt["number"], "outcome": "forbidden_address", "note": FORBIDDEN, "answer": ""});
+    assert_eq!(told(attempt), expected);
+    assert_eq!((receiver.connections(), receiver.received()), (1, 2), "nobody came, and nothing was said");
+    let (status, answer) =
+        office.save(json!([{"subAccountId": "*", "url": receiver.url("/b"), "type": "CABM"}])).await;
+    assert_eq!(
+        (status, &answer["code"]),
+        (StatusCode::BAD_REQUEST, &json!(3020)),
+        "nor is it saved any more"
+    );
+
+    office.read_again("", "");
+    while receiver.received() < 3 {
+        assert!(began.elapsed() < 2 * PATIENCE, "{}", office.running.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

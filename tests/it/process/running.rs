@@ -140,12 +140,6 @@ impl Running {
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 
-    /// SIGHUP.
-    pub(crate) fn hang_up(&self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
-    }
-
     /// Waits for the end; its exit code.
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         let deadline = tokio::time::Instant::now() + PATIENCE;

@@ -128,6 +128,31 @@ fn when_all_places_are_taken_the_next_free_ones_go_round_whatever_the_webhooks_a
 }
 
 #[test]
+fn how_long_the_oldest_has_not_arrived_is_a_metric_without_any_threshold() {
+    simulate_with(Terms::default(), |mut world| async move {
+        let _shop = world.receiver("shop").await.always(Answer::Status(500));
+        let named = format!("bellwether_undelivered_oldest_seconds{{account=\"{ACCOUNT}\"}} ");
+        let shown = async |world: &World| {
+            let metrics = world.get("/metrics").await;
+            let found = metrics
+                .as_str()
+                .unwrap()
+                .lines()
+                .find_map(|line| line.strip_prefix(&named).map(str::to_owned));
+            found.map(|age| age.parse::<f64>().unwrap())
+        };
+        world.notify(upgrade(1, "TIER_10K")).await;
+        world.advance(Duration::from_secs(5)).await;
+        assert_eq!(shown(&world).await, None, "it is on its way");
+        world.advance(Duration::from_mins(10)).await;
+        let age = shown(&world).await.expect("it is shown");
+        assert!((570.0..=606.0).contains(&age), "looked at within half a minute: {age}");
+        assert_eq!(world.get("/readyz").await, "ready\n");
+        assert!(world.get("/metrics").await.as_str().unwrap().contains("bellwether_late_accounts 0"));
+    });
+}
+
+#[test]
 fn what_has_not_arrived_for_too_long_is_told_by_readyz_and_metrics_until_it_has() {
     let late_after = Some(Duration::from_mins(15));
     simulate_with(Terms { late_after, ..Terms::default() }, |mut world| async move {

@@ -28,6 +28,7 @@ use bellwether::transport::{Answer, Inquirer, Inquiry, Transport, Unanswered};
 use http_body_util::BodyExt;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tower::ServiceExt;
 
@@ -287,10 +288,7 @@ impl World {
             snapshot_on_enable: self.terms.snapshot_on_enable,
             keeping: Keeping::new(Duration::from_hours(30 * 24), Duration::from_hours(72)),
             body_timeout: Duration::from_secs(20),
-            rules: {
-                let rules = Arc::new(self.terms.rules.clone());
-                Arc::new(move || Arc::clone(&rules))
-            },
+            rules: watch::channel(Arc::new(self.terms.rules.clone())).1,
             paused: self.terms.paused.then_some(Paused::Configured),
             late_after: self.terms.late_after,
             dispatch: dispatch::Options {
@@ -317,7 +315,7 @@ impl World {
     }
 
     /// Says in what phase the node is.
-    pub(crate) fn phase(&self) -> tokio::sync::watch::Sender<Phase> {
+    pub(crate) fn phase(&self) -> watch::Sender<Phase> {
         self.node.as_ref().unwrap().phase()
     }
 

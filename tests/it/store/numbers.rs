@@ -6,6 +6,7 @@ use bellwether::model::change::{CAPABILITY_FIELD, Capability, Change, Detail, QU
 use bellwether::model::event::Derived;
 use bellwether::model::number::{Changed, LearnedBy, Subject, What};
 use bellwether::model::reading::{NumberReading, Reading};
+use bellwether::model::time::Timestamp;
 use bellwether::model::word::Word;
 use bellwether::policy::transition::ByHand;
 use bellwether::store::catalog::{
@@ -62,7 +63,7 @@ pub(super) fn capability(second: i64, limit: &str) -> Change {
     }
 }
 
-fn derivation(step: usize, now: bellwether::model::time::Timestamp, random: u64) -> Derivation {
+fn derivation(step: usize, now: Timestamp, random: u64) -> Derivation {
     Derivation { step, now, fill_limits: true, random }
 }
 
@@ -112,7 +113,7 @@ impl Bench {
     }
 
     /// A number's history, some rows a page.
-    pub(super) async fn history(&self, number: &str, limit: usize) -> Vec<HistoryRow> {
+    async fn history(&self, number: &str, limit: usize) -> Vec<HistoryRow> {
         let (mut rows, mut before) = (Vec::new(), None::<HistoryPlace>);
         loop {
             let number = Subject::number(number).unwrap();
@@ -589,4 +590,15 @@ async fn an_update_under_way_waits_while_its_account_is_not_configured_and_then_
     bench.store.put_account(account(ACME)).await.unwrap();
     while bench.store.derive(derivation(150, at(7_000), 2)).await.unwrap().1 {}
     assert_eq!(bench.known("90299", What::Limit).await, "TIER_10K");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_is_filled_in_unless_that_is_switched_off() {
+    for (fill_limits, expected) in [(true, "11 2 FLAGGED - TIER_2K"), (false, "11 2 FLAGGED - -")] {
+        let bench = Bench::with_three_numbers().await;
+        bench.store.observe(reading(2, vec![read("11", "", "GREEN")])).await.unwrap();
+        let red = Observation { fill_limits, ..reading(3, vec![read("11", "", "RED")]) };
+        bench.store.observe(red).await.unwrap();
+        assert_eq!(bench.told().await.last().unwrap(), expected);
+    }
 }

@@ -2,6 +2,8 @@
 //! own listeners, and that nothing is learnt of what is there (faults 65, 71,
 //! 72, 74).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bellwether::policy::address::Refusal;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -139,8 +141,8 @@ async fn fault_71_our_public_address_and_name_are_refused_once_they_are_denied()
     assert_eq!(server.connections(), 0);
 }
 
-/// Rules never change under a transport, so a connection in its pool leads
-/// where its rules allow; a URL is judged before the pool is asked.
+/// A connection in the pool leads where it was judged to, whatever its name
+/// means by now.
 #[tokio::test]
 async fn fault_72_a_pooled_connection_leads_where_it_was_judged_to_and_a_new_one_is_judged_anew() {
     let inside = Hostile::answers(ok("secret")).await;
@@ -170,6 +172,90 @@ async fn fault_72_a_pooled_connection_leads_where_it_was_judged_to_and_a_new_one
     let stricter = Rules { deny_hosts: vec!["hooks.example.com".to_owned()], ..rules };
     assert_eq!(post(&built(stricter, dns.at, None), &url, AMPLE).await.class, OutcomeClass::ForbiddenAddress);
     assert_eq!((outside.connections(), inside.connections()), (1, 0));
+}
+
+/// Answers each request, counts who has hung up.
+async fn counting_ends() -> (Hostile, Arc<AtomicUsize>) {
+    let ended = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&ended);
+    let server = Hostile::plays(move |mut stream, log| {
+        let ended = Arc::clone(&counter);
+        async move {
+            while crate::support::hostile::serve(&mut stream, &log, &ok("a")).await {}
+            ended.fetch_add(1, Ordering::SeqCst);
+        }
+    })
+    .await;
+    (server, ended)
+}
+
+async fn until(what: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + AMPLE;
+    while !what() {
+        assert!(tokio::time::Instant::now() < deadline, "it does not happen, long before it would by itself");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn fault_72_a_connection_that_is_kept_ends_when_the_rules_forbid_it_and_no_other_does() {
+    let forbid: [fn(&mut Rules); 3] = [
+        |rules| rules.deny_networks = vec!["127.0.0.1/32".parse().unwrap()],
+        |rules| rules.allow_networks.clear(),
+        |rules| rules.allow_http = false,
+    ];
+    for forbid in forbid {
+        let (server, ended) = counting_ends().await;
+        let rules = watch::Sender::new(Arc::new(loopback()));
+        let transport = changing(&rules, "127.0.0.1:9".parse().unwrap());
+        let url = server.url("/");
+        assert_eq!(post(&transport, &url, AMPLE).await.class, OutcomeClass::Success);
+        rules.send_modify(|rules| Arc::make_mut(rules).allow_ports = vec![81]);
+        assert_eq!(post(&transport, &url, AMPLE).await.class, OutcomeClass::Success, "it is still allowed");
+        assert_eq!((server.connections(), ended.load(Ordering::SeqCst)), (1, 0), "so it is kept");
+        rules.send_modify(|rules| forbid(Arc::make_mut(rules)));
+        until(|| ended.load(Ordering::SeqCst) == 1).await;
+        assert_eq!(post(&transport, &url, AMPLE).await.class, OutcomeClass::ForbiddenAddress);
+        assert_eq!((server.connections(), server.received()), (1, 2));
+        rules.send_replace(Arc::new(loopback()));
+        assert_eq!(post(&transport, &url, AMPLE).await.class, OutcomeClass::Success, "allowed again");
+    }
+}
+
+/// By its name the URL is as good as before: it is the connection that is not.
+#[tokio::test]
+async fn fault_72_not_a_byte_goes_out_on_a_connection_that_was_forbidden_a_moment_before() {
+    let (server, ended) = counting_ends().await;
+    let dns = NameServer::answers(|_, _| Reply::Addresses(vec!["127.0.0.1".parse().unwrap()], 0)).await;
+    let rules = watch::Sender::new(Arc::new(loopback()));
+    let transport = changing(&rules, dns.at);
+    let url = format!("http://hooks.example.com:{}/", server.at.port());
+    assert_eq!(post(&transport, &url, AMPLE).await.class, OutcomeClass::Success);
+    let stricter = Rules { deny_networks: vec!["127.0.0.1/32".parse().unwrap()], ..loopback() };
+    rules.send_replace(Arc::new(stricter));
+    // Nobody else has had a turn since.
+    assert_eq!(post(&transport, &url, AMPLE).await.class, OutcomeClass::ForbiddenAddress);
+    until(|| ended.load(Ordering::SeqCst) == 1).await;
+    assert_eq!((server.connections(), server.received()), (1, 1));
+}
+
+#[tokio::test]
+async fn fault_72_an_attempt_under_way_is_cut_off_when_the_rules_forbid_where_it_goes() {
+    let server = Hostile::plays(|mut stream, log| async move {
+        crate::support::hostile::receive(&mut stream, &log).await;
+        crate::support::hostile::until_closed(&mut stream).await;
+    })
+    .await;
+    let rules = watch::Sender::new(Arc::new(loopback()));
+    let transport = changing(&rules, "127.0.0.1:9".parse().unwrap());
+    let url = server.url("/");
+    let change = async {
+        until(|| server.received() == 1).await;
+        rules.send_replace(Arc::default());
+    };
+    let (outcome, ()) = tokio::join!(post(&transport, &url, 3 * AMPLE), change);
+    assert_eq!(outcome, Outcome::failed(OutcomeClass::ForbiddenAddress, &Refusal::Insecure.to_string()));
+    assert_eq!((server.connections(), server.received()), (1, 1), "and it is not said again");
 }
 
 /// A port where nobody answers and nobody refuses: what may wait to be accepted

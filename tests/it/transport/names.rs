@@ -197,7 +197,7 @@ async fn fault_66_of_a_resolver_that_asks_twice_what_is_inside_is_connected_to()
     let careless = Faults::none().weakened(Weakness::ResolveTwice);
     let resolver = Resolver::new(&[dns.at]).unwrap().with_faults(careless);
     let tls = tls::client_config(None, Clock::system()).unwrap();
-    let transport = HttpTransport::new(Arc::new(rules), resolver, tls, Limits::default());
+    let transport = HttpTransport::new(watch::channel(Arc::new(rules)).1, resolver, tls, Limits::default());
     let outcome = post(&transport, &named("rebound.example.com", &inside), AMPLE).await;
     assert_eq!(outcome.class, OutcomeClass::Success, "{outcome:?}");
     assert_eq!((outside.connections(), inside.connections()), (0, 1));

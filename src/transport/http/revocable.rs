@@ -1,0 +1,108 @@
+//! A connection that obeys the rules of today, not only those of the day it was
+//! made. When they change it is judged anew, as if it were to be made now; is it
+//! refused, it ends at that moment, whether it is idle or in use, and not a byte
+//! more goes out on it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::policy::address::{Refusal, Rules, Target};
+
+/// A TCP connection that ends when it is not allowed any more.
+pub(super) struct Revocable {
+    tcp: TcpStream,
+    revoked: Pin<Box<dyn Future<Output = Refusal> + Send>>,
+    /// Why it has ended.
+    refusal: Option<Refusal>,
+}
+
+impl Revocable {
+    /// `rules` have not been looked at since what `tcp` was judged by.
+    pub(super) fn new(
+        tcp: TcpStream,
+        target: &Target,
+        ends: (SocketAddr, SocketAddr),
+        rules: watch::Receiver<Arc<Rules>>,
+    ) -> Self {
+        let revoked = Box::pin(revoked(target.url.to_string(), ends, rules));
+        Self { tcp, revoked, refusal: None }
+    }
+
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.refusal.is_none()
+            && let Poll::Ready(refusal) = self.revoked.as_mut().poll(cx)
+        {
+            tracing::debug!(%refusal, "a connection is closed: the address rules have changed");
+            self.refusal = Some(refusal);
+        }
+        self.refusal.map_or(Ok(()), |refusal| Err(io::Error::other(refusal)))
+    }
+}
+
+/// Waits until the rules refuse a connection to `url` between these ends.
+async fn revoked(
+    url: String,
+    (local, peer): (SocketAddr, SocketAddr),
+    mut rules: watch::Receiver<Arc<Rules>>,
+) -> Refusal {
+    while rules.changed().await.is_ok() {
+        let rules = Arc::clone(&rules.borrow_and_update());
+        let judged = rules.judge_url(&url).map(drop);
+        let judged = judged.and_then(|()| rules.judge_ip(peer.ip(), peer.port()));
+        if let Err(refusal) = judged.and_then(|()| rules.judge_connection(local, peer)) {
+            return refusal;
+        }
+    }
+    std::future::pending().await
+}
+
+/// Why a connection ended, if it is that the rules had changed.
+pub(super) fn refusal(error: &io::Error) -> Option<Refusal> {
+    error.get_ref()?.downcast_ref().copied()
+}
+
+impl AsyncRead for Revocable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check(cx)?;
+        Pin::new(&mut self.tcp).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Revocable {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.check(cx)?;
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check(cx)?;
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
