@@ -31,8 +31,8 @@ async fn with_a_log_that_nobody_reads(directory: &TempDir) -> (Caller, Poster, L
         let body = notification(1_748_736_000 + count, &many_values(count));
         assert!(poster.post(&running.base, body).await.unwrap().is_taken());
         count += 1;
+        receiver.has(usize::try_from(count).unwrap() * 1_000).await;
     }
-    receiver.has(usize::try_from(count).unwrap() * 1_000).await;
     (caller, poster, receiver, running, reader)
 }
 
