@@ -31,6 +31,7 @@ mod journal;
 mod known;
 mod leases;
 mod listing;
+mod maps;
 mod numbers;
 mod observe;
 mod overlay;

@@ -63,7 +63,8 @@ fn registered_to(turn: &Turn<'_>, business_account: &str) -> rusqlite::Result<Op
 
 fn take(turn: &mut Turn<'_>, way: &Move<'_>, old: NumberKey, subject: &Subject) -> rusqlite::Result<()> {
     let &Move { business_account, from, to, now } = way;
-    let Some((_, there)) = turn.memory.tail.number(turn.sql, from, subject)? else { return Ok(()) };
+    let Some(there) = turn.memory.tail.number(turn.sql, from, subject)? else { return Ok(()) };
+    let there = there.state;
     if there.retired {
         return Ok(());
     }
@@ -71,14 +72,14 @@ fn take(turn: &mut Turn<'_>, way: &Move<'_>, old: NumberKey, subject: &Subject) 
     turn.tell(now, Entry::Number { account: from, number: old });
     let known = turn.memory.tail.number(turn.sql, to, subject)?;
     let unknown = NumberState::default();
-    let before = known.as_ref().map_or(&unknown, |(_, state)| state);
+    let before = known.as_ref().map_or(&unknown, |known| &*known.state);
     let Brought { state: next, changed, moved } = brought(before, &there, now);
     let key = match &known {
-        Some((key, _)) => {
+        Some(known) => {
             if moved {
-                turn.memory.tail.move_to(turn.sql, to, subject, business_account)?;
+                turn.memory.tail.move_to(turn.sql, known.key, business_account)?;
             }
-            *key
+            known.key
         }
         None => turn.memory.tail.add(turn.sql, to, subject, business_account, NumberState::default())?,
     };

@@ -20,19 +20,20 @@ pub(super) fn put_number(turn: &mut Turn<'_>, entry: &NumberEntry) -> rusqlite::
     };
     let known = turn.memory.tail.number(turn.sql, account, number)?;
     let unknown = NumberState::default();
-    let before = known.as_ref().map_or(&unknown, |(_, state)| state);
+    let before = known.as_ref().map_or(&unknown, |known| &*known.state);
     let by = LearnedBy::Hand;
     let after = turn.memory.last_position;
-    let elsewhere = turn.memory.tail.is_elsewhere(account, number, whose);
+    let elsewhere = known.as_ref().is_some_and(|known| known.is_elsewhere(number, whose));
     let terms = Terms { now: *now, at: now.whole_seconds(), position: after + 1, by, fill: false, elsewhere };
     let learned = by_hand(before, number.as_str(), entered, &terms);
     let new = known.is_none() || before.retired;
     let key = match &known {
-        Some((key, _)) if elsewhere => {
-            turn.memory.tail.move_to(turn.sql, account, number, whose)?;
-            *key
+        Some(known) => {
+            if elsewhere {
+                turn.memory.tail.move_to(turn.sql, known.key, whose)?;
+            }
+            known.key
         }
-        Some((key, _)) => *key,
         None => turn.memory.tail.add(turn.sql, account, number, whose, NumberState::default())?,
     };
     let untold = learned.state.revision != before.revision;
@@ -63,11 +64,11 @@ pub(super) fn delete_number(
     now: Timestamp,
 ) -> rusqlite::Result<bool> {
     let Some(account) = account_key(turn.sql, account)? else { return Ok(false) };
-    let Some((key, state)) = turn.memory.tail.number(turn.sql, account, number)? else { return Ok(false) };
-    if state.retired {
+    let Some(known) = turn.memory.tail.number(turn.sql, account, number)? else { return Ok(false) };
+    if known.state.retired {
         return Ok(false);
     }
-    turn.memory.tail.put(key, retired(&state, now));
-    turn.tell(now, Entry::Number { account, number: key });
+    turn.memory.tail.put(known.key, retired(&known.state, now));
+    turn.tell(now, Entry::Number { account, number: known.key });
     Ok(true)
 }

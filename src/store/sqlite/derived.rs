@@ -98,11 +98,12 @@ fn hear(
     let mut events = 0;
     for (key, subject) in next {
         hearing.number = key;
-        let Some((_, state)) = turn.memory.tail.number(turn.sql, route.account, &subject)? else { continue };
+        let Some(known) = turn.memory.tail.number(turn.sql, route.account, &subject)? else { continue };
+        let state = &known.state;
         let Some(digits) = subject.digits().filter(|_| !state.retired) else { continue };
         let terms = origin.terms(LearnedBy::Capability, turn.memory.last_position + 1, false);
-        let learned = by_capability(&state, digits, hearing.capability, hearing.derive, &terms);
-        let number = Number { key, state: &state, business_account: hearing.business_account };
+        let learned = by_capability(state, digits, hearing.capability, hearing.derive, &terms);
+        let number = Number { key, state, business_account: hearing.business_account };
         events += keep_learned(
             turn,
             origin,

@@ -66,11 +66,12 @@ pub(super) fn keep_event(
     let position = turn.memory.last_position + 1;
     let unknown = NumberState::default();
     let known = turn.memory.tail.number(turn.sql, account, subject)?;
-    let (key, state) = known.as_ref().map_or((None, &unknown), |(key, state)| (Some(*key), &**state));
+    let (key, state) = known.as_ref().map_or((None, &unknown), |known| (Some(known.key), &*known.state));
+    let elsewhere = known.as_ref().is_some_and(|known| known.is_elsewhere(subject, business_account));
     let by = if origin.app.is_some() { LearnedBy::Notification } else { LearnedBy::Published };
-    let terms = origin.terms(by, position, turn.memory.tail.is_elsewhere(account, subject, business_account));
-    if moves(state, &terms) {
-        turn.memory.tail.move_to(turn.sql, account, subject, business_account)?;
+    let terms = origin.terms(by, position, elsewhere);
+    if let Some(key) = key.filter(|_| moves(state, &terms)) {
+        turn.memory.tail.move_to(turn.sql, key, business_account)?;
     }
     let news = match transition(state, change, &terms) {
         Transition::Resent(next, event, changed) => {

@@ -7,10 +7,11 @@
 //! remembers this is read from the store again after a rollback; leases do not
 //! outlive a process.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::maps::{Map, Set};
 use crate::model::delivery::Lane;
 use crate::model::id::{AccountKey, DeliveryId, NumberKey, WebhookKey};
 use crate::model::time::Timestamp;
@@ -29,13 +30,13 @@ pub(super) struct Held {
 /// All leases, and the webhooks without anything waiting.
 #[derive(Default)]
 pub(super) struct Leases {
-    held: HashMap<Lane, Held>,
+    held: Map<Lane, Held>,
     /// How many of each webhook.
-    counts: HashMap<WebhookKey, usize>,
+    counts: Map<WebhookKey, usize>,
     /// In the order they were given, which is that of their ends; some have gone.
     ending: VecDeque<(Timestamp, Lane, i64)>,
     /// Webhooks all of whose pending deliveries are leased.
-    quiet: HashSet<WebhookKey>,
+    quiet: Set<WebhookKey>,
 }
 
 impl Leases {
@@ -159,7 +160,7 @@ impl Leases {
     }
 }
 
-fn holds(held: &HashMap<Lane, Held>, lane: Lane, token: i64) -> bool {
+fn holds(held: &Map<Lane, Held>, lane: Lane, token: i64) -> bool {
     held.get(&lane).is_some_and(|held| held.lease.token == token)
 }
 

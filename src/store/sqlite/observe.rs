@@ -54,8 +54,8 @@ fn take(
     let known = turn.memory.tail.number(turn.sql, route.account, subject)?;
     // A number that moved is listed by the business account that it left, too.
     let whose = business_account.as_str();
-    let elsewhere = turn.memory.tail.is_elsewhere(route.account, subject, whose);
-    let before = known.as_ref().map(|(_, state)| &**state);
+    let elsewhere = known.as_ref().is_some_and(|known| known.is_elsewhere(subject, whose));
+    let before = known.as_ref().map(|known| &*known.state);
     let status = reading.status.as_deref();
     let gone = before.is_none_or(|state| state.retired) && status.is_some_and(|it| GONE.contains(&it));
     if gone || elsewhere && status != Some(CONNECTED) {
@@ -65,11 +65,13 @@ fn take(
     let terms = origin.terms(by, turn.memory.last_position + 1, elsewhere);
     let learned = by_reading(before, digits, reading, *flags, &terms);
     let unknown = before.is_none_or(|state| state.retired) && !learned.state.retired;
-    if before.is_some_and(|state| moves(state, &terms)) {
-        turn.memory.tail.move_to(turn.sql, route.account, subject, whose)?;
-    }
     let key = match &known {
-        Some((key, _)) => *key,
+        Some(known) => {
+            if moves(&known.state, &terms) {
+                turn.memory.tail.move_to(turn.sql, known.key, whose)?;
+            }
+            known.key
+        }
         None => turn.memory.tail.add(turn.sql, route.account, subject, whose, NumberState::default())?,
     };
     let nothing = NumberState::default();

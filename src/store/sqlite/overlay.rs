@@ -7,9 +7,10 @@
 //! as it was: so a state that leaves stays until everybody is gone who was
 //! inside when it left.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::maps::Map;
 use crate::model::id::NumberKey;
 use crate::model::number::NumberState;
 
@@ -22,7 +23,7 @@ pub(super) struct Overlay(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
-    states: HashMap<NumberKey, Arc<NumberState>>,
+    states: Map<NumberKey, Arc<NumberState>>,
     /// Counts the times that states left.
     time: u64,
     /// When those inside entered, and how many.

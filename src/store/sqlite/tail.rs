@@ -13,11 +13,11 @@
 
 mod record;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::maps::Map;
 use super::numbers;
 use super::overlay::Current;
 use super::rows::unreadable;
@@ -41,16 +41,38 @@ const NUMBERS: usize = 50_000;
 /// A deduplication key: the change's own time (0: it said none) and what it says.
 type Key = (i64, Fingerprint);
 
+#[derive(Default)]
 struct Known {
     state: Arc<NumberState>,
+    /// Whose its row says it is; not known before somebody asks by its subject.
+    business_account: Option<Arc<str>>,
     /// Whether it is among the young ones.
     young: bool,
 }
 
-/// Which row a subject has, and which business account that says.
-struct Place {
-    key: NumberKey,
-    business_account: Option<Box<str>>,
+impl Known {
+    fn of(state: NumberState) -> Self {
+        Self { state: Arc::new(state), ..Self::default() }
+    }
+
+    fn found(&self, key: NumberKey) -> Found {
+        let (state, business_account) = (Arc::clone(&self.state), self.business_account.clone());
+        Found { key, state, business_account }
+    }
+}
+
+/// What is known of a subject.
+pub(super) struct Found {
+    pub(super) key: NumberKey,
+    pub(super) state: Arc<NumberState>,
+    business_account: Option<Arc<str>>,
+}
+
+impl Found {
+    /// Whether the subject is a number that belongs to another business account.
+    pub(super) fn is_elsewhere(&self, subject: &Subject, business_account: &str) -> bool {
+        self.business_account.as_deref() != Some(business_account) && subject.digits().is_some()
+    }
 }
 
 /// Keys and numbers in the tail.
@@ -70,9 +92,12 @@ impl Entries {
 #[derive(Default)]
 pub(super) struct Tail {
     /// Keys that are not in the table, and when they came.
-    seen: HashMap<Key, i64>,
-    numbers: HashMap<NumberKey, Known>,
-    keys: HashMap<AccountKey, HashMap<Subject, Place>>,
+    seen: Map<Key, i64>,
+    /// The latest time of a key in the table. Meta's times rise, so that mostly a
+    /// change is newer than this, and nothing has to be looked up to know it.
+    folded_until: i64,
+    numbers: Map<NumberKey, Known>,
+    keys: Map<AccountKey, Map<Subject, NumberKey>>,
     /// Since the last time folding began.
     young: Entries,
     /// Being folded, the last first.
@@ -106,6 +131,8 @@ impl Tail {
             }
             tail.last_row = row.get(1)?;
         }
+        let latest = sql.query_row("SELECT max(time) FROM seen", [], |row| row.get::<_, Option<i64>>(0))?;
+        tail.folded_until = latest.unwrap_or(i64::MIN);
         Ok(tail)
     }
 
@@ -121,9 +148,11 @@ impl Tail {
         if self.seen.contains_key(&key) {
             return Ok(true);
         }
-        let mut select = sql.prepare_cached("SELECT 1 FROM seen WHERE time = ?1 AND fingerprint = ?2")?;
-        if select.exists((key.0, fingerprint))? {
-            return Ok(true);
+        if key.0 <= self.folded_until {
+            let mut select = sql.prepare_cached("SELECT 1 FROM seen WHERE time = ?1 AND fingerprint = ?2")?;
+            if select.exists((key.0, fingerprint))? {
+                return Ok(true);
+            }
         }
         record::write_seen(&mut self.fresh, key.0, fingerprint, now.ms());
         self.keep_seen(key, now.ms());
@@ -137,26 +166,26 @@ impl Tail {
         }
     }
 
-    /// What is known of a subject, and its key if it has one.
+    /// What is known of a subject; `None` if it has no row.
     pub(super) fn number(
         &mut self,
         sql: &Connection,
         account: AccountKey,
         subject: &Subject,
-    ) -> rusqlite::Result<Option<Current>> {
-        let remembered = self.keys.get(&account).and_then(|keys| keys.get(subject)).map(|place| place.key);
-        let key = if let Some(key) = remembered.filter(|key| self.numbers.contains_key(key)) {
-            key
-        } else {
-            let Some(row) = numbers::find(sql, account, subject)? else { return Ok(None) };
-            let numbers::NumberRow { key, business_account, state } = row;
-            let place = Place { key, business_account };
-            self.keys.entry(account).or_default().insert(subject.clone(), place);
-            // What the tail knows is newer than the table.
-            self.numbers.entry(key).or_insert(Known { state: Arc::new(state), young: false });
-            key
-        };
-        Ok(self.numbers.get(&key).map(|known| (key, Arc::clone(&known.state))))
+    ) -> rusqlite::Result<Option<Found>> {
+        let remembered = self.keys.get(&account).and_then(|keys| keys.get(subject));
+        if let Some(&key) = remembered
+            && let Some(known) = self.numbers.get(&key)
+        {
+            return Ok(Some(known.found(key)));
+        }
+        let Some(row) = numbers::find(sql, account, subject)? else { return Ok(None) };
+        let numbers::NumberRow { key, business_account, state } = row;
+        self.keys.entry(account).or_default().insert(subject.clone(), key);
+        // What the tail knows is newer than the table.
+        let known = self.numbers.entry(key).or_insert_with(|| Known::of(state));
+        known.business_account = business_account.map(Arc::from);
+        Ok(Some(known.found(key)))
     }
 
     /// The same, copied and not remembered: for who goes through many of them.
@@ -183,38 +212,24 @@ impl Tail {
         state: NumberState,
     ) -> rusqlite::Result<NumberKey> {
         let key = numbers::insert(sql, account, subject, business_account, &state)?;
-        let place = Place { key, business_account: Some(business_account.into()) };
-        self.keys.entry(account).or_default().insert(subject.clone(), place);
-        self.numbers.insert(key, Known { state: Arc::new(state), young: false });
+        self.keys.entry(account).or_default().insert(subject.clone(), key);
+        let whose = Some(business_account.into());
+        self.numbers.insert(key, Known { business_account: whose, ..Known::of(state) });
         Ok(key)
     }
 
-    /// Whether a number that [`Tail::number`] has looked up is known to belong to
-    /// another business account.
-    pub(super) fn is_elsewhere(
-        &self,
-        account: AccountKey,
-        subject: &Subject,
-        business_account: &str,
-    ) -> bool {
-        let place = self.keys.get(&account).and_then(|keys| keys.get(subject));
-        place.is_some_and(|place| place.business_account.as_deref() != Some(business_account))
-            && subject.digits().is_some()
-    }
-
-    /// A number that is known belongs to that business account from now on. That
-    /// is rare, so the row says it at once.
+    /// A number belongs to that business account from now on. That is rare, so the
+    /// row says it at once.
     pub(super) fn move_to(
         &mut self,
         sql: &Connection,
-        account: AccountKey,
-        subject: &Subject,
+        key: NumberKey,
         business_account: &str,
     ) -> rusqlite::Result<()> {
-        let place = self.keys.get_mut(&account).and_then(|keys| keys.get_mut(subject));
-        let Some(place) = place else { return Ok(()) };
-        place.business_account = Some(business_account.into());
-        numbers::move_to(sql, place.key, business_account)
+        if let Some(known) = self.numbers.get_mut(&key) {
+            known.business_account = Some(business_account.into());
+        }
+        numbers::move_to(sql, key, business_account)
     }
 
     /// Keeps what is known of a number from now on.
@@ -227,8 +242,9 @@ impl Tail {
     }
 
     fn keep_number(&mut self, key: NumberKey, state: Arc<NumberState>) {
-        let before = self.numbers.insert(key, Known { state, young: true });
-        if !before.is_some_and(|before| before.young) {
+        let known = self.numbers.entry(key).or_default();
+        known.state = state;
+        if !std::mem::replace(&mut known.young, true) {
             self.young.numbers.push(key);
         }
     }
@@ -301,6 +317,7 @@ impl Tail {
         for key in self.old.seen.drain(keys..).rev() {
             if let Some(at) = self.seen.remove(&key) {
                 insert.execute((key.0, key.1, at))?;
+                self.folded_until = self.folded_until.max(key.0);
             }
         }
         let numbers = self.old.numbers.len().saturating_sub(slice);
@@ -353,10 +370,10 @@ mod tests {
             let subject = Subject::stored(&(change % 500).to_string());
             let known = tail.number(sql, ACCOUNT, &subject).unwrap();
             let next = NumberState {
-                sequence: known.as_ref().map_or(0, |(_, state)| state.sequence) + 1,
+                sequence: known.as_ref().map_or(0, |known| known.state.sequence) + 1,
                 ..NumberState::default()
             };
-            match known.map(|(key, _)| key) {
+            match known.map(|known| known.key) {
                 Some(key) => tail.put(key, next),
                 None => drop(tail.add(sql, ACCOUNT, &subject, "1", next).unwrap()),
             }
@@ -390,8 +407,8 @@ mod tests {
                 );
             }
             for subject in ["0", "499"] {
-                let (_, state) = tail.number(&sql, ACCOUNT, &Subject::stored(subject)).unwrap().unwrap();
-                assert_eq!(state.sequence, CHANGES / 500);
+                let known = tail.number(&sql, ACCOUNT, &Subject::stored(subject)).unwrap().unwrap();
+                assert_eq!(known.state.sequence, CHANGES / 500);
             }
         }
         while again.is_folding() {

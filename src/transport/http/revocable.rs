@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -18,7 +18,10 @@ use crate::policy::address::{Refusal, Rules, Target};
 /// A TCP connection that ends when it is not allowed any more.
 pub(super) struct Revocable {
     tcp: TcpStream,
+    rules: watch::Receiver<Arc<Rules>>,
     revoked: Pin<Box<dyn Future<Output = Refusal> + Send>>,
+    /// Whom `revoked` wakes.
+    waiting: Option<Waker>,
     /// Why it has ended.
     refusal: Option<Refusal>,
 }
@@ -31,18 +34,31 @@ impl Revocable {
         ends: (SocketAddr, SocketAddr),
         rules: watch::Receiver<Arc<Rules>>,
     ) -> Self {
-        let revoked = Box::pin(revoked(target.url.to_string(), ends, rules));
-        Self { tcp, revoked, refusal: None }
+        let revoked = Box::pin(revoked(target.url.to_string(), ends, rules.clone()));
+        Self { tcp, rules, revoked, waiting: None, refusal: None }
     }
 
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.refusal.is_none()
-            && let Poll::Ready(refusal) = self.revoked.as_mut().poll(cx)
-        {
+        if self.refusal.is_none() && self.has_news(cx) {
+            self.judge(cx);
+        }
+        self.refusal.map_or(Ok(()), |refusal| Err(io::Error::other(refusal)))
+    }
+
+    /// Whether the rules have changed, or another task waits for that now. Each
+    /// read and write asks; mostly this is one look at a number.
+    fn has_news(&self, cx: &Context<'_>) -> bool {
+        let waits = self.waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        !waits || self.rules.has_changed().unwrap_or(false)
+    }
+
+    fn judge(&mut self, cx: &mut Context<'_>) {
+        self.rules.mark_unchanged();
+        self.waiting = Some(cx.waker().clone());
+        if let Poll::Ready(refusal) = self.revoked.as_mut().poll(cx) {
             tracing::debug!(%refusal, "a connection is closed: the address rules have changed");
             self.refusal = Some(refusal);
         }
-        self.refusal.map_or(Ok(()), |refusal| Err(io::Error::other(refusal)))
     }
 }
 

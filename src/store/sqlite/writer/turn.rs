@@ -1,6 +1,5 @@
 //! One group's transaction as its jobs see it, and what its commit sets off.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction};
@@ -12,6 +11,7 @@ use crate::store::Handover;
 use crate::store::queue::{Claimed, Lease};
 use crate::store::sqlite::journal::{Entries, Entry, Journal};
 use crate::store::sqlite::leases::Leases;
+use crate::store::sqlite::maps::Map;
 use crate::store::sqlite::overlay;
 use crate::store::sqlite::routes::Route;
 use crate::store::sqlite::tail::Tail;
@@ -21,7 +21,7 @@ pub(in crate::store::sqlite) const ROUTES: usize = 50_000;
 
 /// What the writer remembers between commits.
 pub(in crate::store::sqlite) struct Memory {
-    pub(in crate::store::sqlite) routes: HashMap<String, Option<Arc<Route>>>,
+    pub(in crate::store::sqlite) routes: Map<String, Option<Arc<Route>>>,
     pub(in crate::store::sqlite) last_position: Position,
     pub(in crate::store::sqlite) tail: Tail,
     pub(in crate::store::sqlite) leases: Leases,
@@ -34,7 +34,7 @@ impl Memory {
     /// token is ever given again.
     pub(super) fn read(sql: &Connection, opened: i64) -> rusqlite::Result<Self> {
         Ok(Self {
-            routes: HashMap::new(),
+            routes: Map::default(),
             last_position: last_position(sql)?,
             tail: Tail::read(sql)?,
             leases: Leases::read(sql)?,
