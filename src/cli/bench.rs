@@ -59,7 +59,7 @@ struct Options {
     /// Delivered events that `large-store` begins with
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000_000))]
     prefill: Option<u32>,
-    /// Deliveries that wait for their retry in `backlog`
+    /// Deliveries that wait for their retry in `backlog`, and are due in `herd`
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000_000))]
     backlog: Option<u32>,
     /// A few events per scenario: whether all arrives, not how fast
@@ -93,6 +93,8 @@ enum Scenario {
     LargeStore,
     /// Events for healthy webhooks while many deliveries wait for their retry
     Backlog,
+    /// The same after a start with many deliveries due, at a pace
+    Herd,
     /// The same while one webhook hangs with many events waiting
     DeadWebhook,
     /// kill -9 with many events pending
@@ -245,6 +247,7 @@ impl Scenario {
             Self::Accounts => "accounts",
             Self::LargeStore => "large-store",
             Self::Backlog => "backlog",
+            Self::Herd => "herd",
             Self::DeadWebhook => "dead-webhook",
             Self::Restart => "restart",
             Self::Idle => "idle",
@@ -262,6 +265,7 @@ impl Scenario {
             Self::Steady => scenarios::beside::steady(plan, name).await,
             Self::Retention => scenarios::retention::retention(plan, name).await,
             Self::Backlog => scenarios::beside::backlog(plan, name).await,
+            Self::Herd => scenarios::beside::herd(plan, name).await,
             Self::DeadWebhook => scenarios::beside::dead_webhook(plan, name).await,
             Self::LargeStore => scenarios::stored::large_store(plan, name).await,
             Self::Restart => scenarios::restart::restart(plan, name).await,

@@ -10,45 +10,46 @@ use std::time::Duration;
 use crate::model::time::Timestamp;
 
 /// Who is late by more than this does not catch up.
-const SLACK_US: i64 = 10_000;
+const SLACK_NS: i64 = 10_000_000;
 
 /// The pace at which something may begin.
 #[derive(Debug)]
 pub struct Pace {
-    /// From one to the next, in microseconds; 0: there is no limit.
-    between_us: i64,
+    /// From one to the next, in nanoseconds; 0: there is no limit.
+    between_ns: i64,
     /// When the next one has its turn.
-    next_us: i64,
+    next_ns: i64,
 }
 
 impl Pace {
     /// `per_s` a second; 0: as many as like.
     pub fn new(per_s: usize) -> Self {
         let per_s = i64::try_from(per_s).unwrap_or(i64::MAX);
-        let between_us = if per_s == 0 { 0 } else { (1_000_000 / per_s).max(1) };
-        Self { between_us, next_us: 0 }
+        let between_ns = if per_s == 0 { 0 } else { (1_000_000_000 / per_s).max(1) };
+        Self { between_ns, next_ns: 0 }
     }
 
     /// How long the next one has to wait at `now`; `None`: it may begin.
     pub fn wait(&self, now: Timestamp) -> Option<Duration> {
-        let wait = u64::try_from(self.turn(now) - us(now)).ok().filter(|wait| *wait > 0);
-        wait.filter(|_| self.between_us > 0).map(Duration::from_micros)
+        let wait = u64::try_from(self.turn(now) - ns(now)).ok().filter(|wait| *wait > 0);
+        wait.filter(|_| self.between_ns > 0).map(Duration::from_nanos)
     }
 
     /// One begins at `now`.
     pub fn begin(&mut self, now: Timestamp) {
-        self.next_us = self.turn(now) + self.between_us;
+        self.next_ns = self.turn(now).saturating_add(self.between_ns);
     }
 
     /// Whose turn has passed long since begins now; a clock that has gone back keeps
     /// nobody waiting.
     fn turn(&self, now: Timestamp) -> i64 {
-        self.next_us.clamp(us(now) - SLACK_US, us(now) + self.between_us + SLACK_US)
+        let latest = ns(now).saturating_add(self.between_ns).saturating_add(SLACK_NS);
+        self.next_ns.clamp(ns(now) - SLACK_NS, latest)
     }
 }
 
-fn us(at: Timestamp) -> i64 {
-    at.ms().saturating_mul(1_000)
+fn ns(at: Timestamp) -> i64 {
+    at.ms().saturating_mul(1_000_000)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod oracle;
 mod poison;
 pub(crate) mod receivers;
 mod recoveries;
+mod seeds;
 mod stories;
 mod streams;
 mod threads;

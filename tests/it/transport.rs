@@ -51,16 +51,18 @@ fn limited(limits: Limits) -> HttpTransport {
 }
 
 /// A transport under rules that change.
-fn changing(rules: &watch::Sender<Arc<Rules>>, name_server: SocketAddr) -> HttpTransport {
+fn changing(
+    rules: &watch::Sender<Arc<Rules>>,
+    name_server: SocketAddr,
+    ca_file: Option<&Path>,
+) -> HttpTransport {
     let resolver = Resolver::new(&[name_server]).unwrap();
-    let tls = tls::client_config(None, Clock::system()).unwrap();
+    let tls = tls::client_config(ca_file, Clock::system()).unwrap();
     HttpTransport::new(rules.subscribe(), resolver, tls, Limits::default())
 }
 
 fn built(rules: Rules, name_server: SocketAddr, ca_file: Option<&Path>) -> HttpTransport {
-    let resolver = Resolver::new(&[name_server]).unwrap();
-    let tls = tls::client_config(ca_file, Clock::system()).unwrap();
-    HttpTransport::new(watch::channel(Arc::new(rules)).1, resolver, tls, Limits::default())
+    changing(&watch::Sender::new(Arc::new(rules)), name_server, ca_file)
 }
 
 /// Posts `{}`.
@@ -73,6 +75,15 @@ async fn post(transport: &HttpTransport, url: &str, deadline: Duration) -> Outco
 /// Posts `{}` to loopback with a new transport.
 async fn post_once(url: &str, deadline: Duration) -> Outcome {
     post(&under(loopback()), url, deadline).await
+}
+
+/// Waits for something that happens long before it would by itself.
+async fn until(what: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + AMPLE;
+    while !what() {
+        assert!(tokio::time::Instant::now() < deadline, "it does not happen");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 fn class_and_note(outcome: &Outcome) -> (OutcomeClass, &str) {

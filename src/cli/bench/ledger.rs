@@ -5,6 +5,7 @@
 //! doubled event is counted, not estimated.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub(super) const DIGITS: usize = 8;
 /// first three waits of the retry schedule.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Microseconds since the ledger began; 0: never.
+/// Microseconds since [`Ledger::begin`]; 0: never.
 #[derive(Default)]
 struct Row {
     handed: AtomicU32,
@@ -34,7 +35,7 @@ struct Row {
 
 /// The ledger of one stage.
 pub(super) struct Ledger {
-    began: Instant,
+    began: OnceLock<Instant>,
     rows: Vec<Row>,
     distinct: AtomicU32,
 }
@@ -63,12 +64,19 @@ impl Ledger {
     /// A ledger for events 0 to `events`.
     pub(super) fn new(events: u32) -> Self {
         let rows = (0..events).map(|_| Row::default()).collect();
-        Self { began: Instant::now(), rows, distinct: AtomicU32::new(0) }
+        Self { began: OnceLock::new(), rows, distinct: AtomicU32::new(0) }
+    }
+
+    /// Time counts from here on: an hour of it, which setting the stage must not
+    /// have used up. Only the first call does anything.
+    pub(super) fn begin(&self) {
+        self.began.get_or_init(Instant::now);
     }
 
     /// Microseconds since the beginning.
     pub(super) fn at(&self, instant: Instant) -> u32 {
-        let since = instant.saturating_duration_since(self.began).as_micros();
+        let began = *self.began.get_or_init(Instant::now);
+        let since = instant.saturating_duration_since(began).as_micros();
         u32::try_from(since).unwrap_or(u32::MAX).max(1)
     }
 

@@ -13,6 +13,9 @@ use super::stage::SETTINGS;
 use crate::cli::{Exit, Failure};
 use crate::model::time::Timestamp;
 
+/// Scenarios that do what `single` does, under other circumstances.
+const BESIDE_SINGLE: [&str; 2] = ["accounts", "large-store"];
+
 /// What one scenario measured.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -139,6 +142,11 @@ impl Report {
             measured.ratio_to_limit = Some(measured.events_per_second / limit.events_per_second);
             let cpu = measured.cpu_micros_per_event.zip(limit.cpu_micros_per_event);
             measured.cpu_ratio_to_limit = cpu.map(|(measured, limit)| measured / limit);
+        }
+        if BESIDE_SINGLE.contains(&measured.scenario)
+            && let Some(single) = self.scenarios.iter().find(|measured| measured.scenario == "single")
+        {
+            measured.note("ratioToSingle", measured.events_per_second / single.events_per_second);
         }
         self.scenarios.push(measured);
     }

@@ -61,16 +61,25 @@ pub(super) struct Stage<'a> {
     pub(super) ledger: Arc<Ledger>,
     /// The size of the database before any load.
     base: u64,
-    /// Deliveries that are meant to be pending at the end.
-    pub(super) owed: u32,
+    /// Deliveries that are meant to be pending at the end; `None`: they are still
+    /// going out then.
+    pub(super) owed: Option<u32>,
     directory: Scratch,
+}
+
+/// How its servers differ from all others.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Manner {
+    /// How many times as fast things grow old, if not as ever.
+    pub(super) hastened: Option<u32>,
+    /// `delivery.attempts_per_s`.
+    pub(super) attempts_per_s: u32,
 }
 
 /// A directory that is removed when dropped.
 struct Scratch {
     path: PathBuf,
-    /// How many times as fast things grow old on the store in it, if not as ever.
-    hastened: Option<u32>,
+    manner: Manner,
 }
 
 impl Drop for Scratch {
@@ -93,26 +102,17 @@ impl<'a> Stage<'a> {
     /// Starts a server, registers, fills, and starts it again: so that what is
     /// measured is a process that has done nothing yet.
     pub(super) async fn set(plan: &'a Plan, name: &'static str, layout: Layout) -> Result<Self, Failure> {
-        Self::set_in(plan, name, layout, None).await
+        Self::set_so(plan, name, layout, Manner::default()).await
     }
 
-    /// The same, with servers on which things grow old so many times as fast.
-    pub(super) async fn set_hastened(
+    /// The same, with servers of that manner.
+    pub(super) async fn set_so(
         plan: &'a Plan,
         name: &'static str,
         layout: Layout,
-        times: u32,
+        manner: Manner,
     ) -> Result<Self, Failure> {
-        Self::set_in(plan, name, layout, Some(times)).await
-    }
-
-    async fn set_in(
-        plan: &'a Plan,
-        name: &'static str,
-        layout: Layout,
-        hastened: Option<u32>,
-    ) -> Result<Self, Failure> {
-        let directory = scratch(plan, name, hastened);
+        let directory = scratch(plan, name, manner);
         let directory = directory.map_err(|error| failure("no directory for the store", error))?;
         let ledger = Arc::new(Ledger::new(layout.events));
         let receivers = Receivers::start(layout.hosts, &ledger).await;
@@ -126,7 +126,8 @@ impl<'a> Stage<'a> {
         let base = closed_bytes(plan, &directory.store()).await?;
         let server = serve(&directory).await?;
         server.ready().await?;
-        Ok(Self { plan, name, server, receivers, ledger, base, owed: 0, directory })
+        ledger.begin();
+        Ok(Self { plan, name, server, receivers, ledger, base, owed: Some(0), directory })
     }
 
     /// Hands events over and waits for them.
@@ -168,17 +169,21 @@ impl<'a> Stage<'a> {
         Ok(counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u32>().ok()).sum())
     }
 
-    /// How many deliveries the server says are pending that are not meant to be: the
-    /// last to arrive have a while to be recorded.
+    /// How many deliveries the server says are in that state.
+    pub(super) async fn deliveries(&self, state: &str) -> Result<u32, Failure> {
+        let line = format!("bellwether_deliveries{{state=\"{state}\"}} ");
+        let page = self.client().text("/metrics").await?;
+        let count = page.lines().find_map(|it| it.strip_prefix(&line)?.parse::<u32>().ok());
+        count.ok_or_else(|| failure("/metrics does not say", line.trim_end()))
+    }
+
+    /// By how many the server's pending deliveries are more or fewer than is meant:
+    /// the last to arrive have a while to be recorded.
     async fn undone(&self) -> Result<u32, Failure> {
-        const PENDING: &str = "bellwether_deliveries{state=\"pending\"} ";
-        let client = self.client();
+        let Some(owed) = self.owed else { return Ok(0) };
         let began = Instant::now();
         loop {
-            let page = client.text("/metrics").await?;
-            let pending = page.lines().find_map(|line| line.strip_prefix(PENDING)?.parse::<u32>().ok());
-            let pending = pending.ok_or_else(|| failure("/metrics does not say", PENDING.trim_end()))?;
-            let undone = pending.saturating_sub(self.owed);
+            let undone = self.deliveries("pending").await?.abs_diff(owed);
             if undone == 0 || began.elapsed() > RECORDED_WITHIN {
                 return Ok(undone);
             }
@@ -208,14 +213,16 @@ pub(super) struct Ended {
     _directory: Scratch,
 }
 
-fn scratch(plan: &Plan, name: &str, hastened: Option<u32>) -> std::io::Result<Scratch> {
+fn scratch(plan: &Plan, name: &str, manner: Manner) -> std::io::Result<Scratch> {
     let path = plan.directory.join(format!("bellwether-bench-{}-{name}", std::process::id()));
     fs::create_dir_all(&path)?;
-    let directory = Scratch { path: path.canonicalize()?, hastened };
+    let directory = Scratch { path: path.canonicalize()?, manner };
     let config = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = {store:?}\n[operator]\nkey = {OPERATOR:?}\n\
          [meta.apps.main]\napp_secret = {APP_SECRET:?}\n\
-         [delivery]\nallow_http = true\nallow_networks = [\"127.0.0.0/8\"]\n[log]\nformat = \"json\"\n",
+         [delivery]\nallow_http = true\nallow_networks = [\"127.0.0.0/8\"]\nattempts_per_s = {pace}\n\
+         [log]\nformat = \"json\"\n",
+        pace = manner.attempts_per_s,
         store = format!("sqlite:{}", directory.store().display()),
     );
     fs::write(directory.config(), config)?;
@@ -224,7 +231,7 @@ fn scratch(plan: &Plan, name: &str, hastened: Option<u32>) -> std::io::Result<Sc
 
 async fn serve(directory: &Scratch) -> Result<Child, Failure> {
     let config = directory.config();
-    let times = directory.hastened.map(|times| times.to_string());
+    let times = directory.manner.hastened.map(|times| times.to_string());
     let arguments = match &times {
         None => vec!["serve".as_ref(), "--config".as_ref(), config.as_os_str()],
         Some(times) => {

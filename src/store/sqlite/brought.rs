@@ -5,6 +5,10 @@
 //! limit was nor what a capability update changes. So it goes with the business
 //! account, in the transaction that registers it; where it was, its numbers are
 //! retired. Events and sequences stay whose they are.
+//!
+//! All of them in one transaction, though others wait meanwhile: these are some tens of
+//! numbers, seldom thousands, at some ten microseconds each. In slices, what Meta
+//! says in between would meet numbers that neither account knows.
 
 use rusqlite::OptionalExtension;
 

@@ -60,7 +60,7 @@ impl DialError {
 #[error("the receiver says too much")]
 pub(super) struct TooMuch;
 
-/// A request that was not made, or was cut off by rules made since.
+/// A request that was not made.
 pub(super) fn refused(refusal: Refusal) -> Outcome {
     Outcome::failed(OutcomeClass::ForbiddenAddress, &refusal.to_string())
 }
@@ -71,8 +71,8 @@ pub(super) fn outcome(error: &legacy::Error) -> Outcome {
         return Outcome::failed(dial.class(), &dial.to_string());
     }
     let io = || chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
-    if let Some(refusal) = io().find_map(revocable::refusal) {
-        return refused(refusal);
+    if let Some(refusal) = io().find_map(revocable::refused) {
+        return Outcome::failed(OutcomeClass::ForbiddenAddress, &refusal);
     }
     // With TLS 1.3 a receiver that wants a client certificate says so only
     // after the client has finished its handshake.

@@ -15,6 +15,10 @@ use tokio::sync::watch;
 
 use crate::policy::address::{Refusal, Rules, Target};
 
+/// The kind of the error that a revoked connection ends with. HTTP/2 keeps of an
+/// error its kind and its words only; the system's errors have no words of ours.
+const REVOKED: io::ErrorKind = io::ErrorKind::PermissionDenied;
+
 /// A TCP connection that ends when it is not allowed any more.
 pub(super) struct Revocable {
     tcp: TcpStream,
@@ -42,7 +46,7 @@ impl Revocable {
         if self.refusal.is_none() && self.has_news(cx) {
             self.judge(cx);
         }
-        self.refusal.map_or(Ok(()), |refusal| Err(io::Error::other(refusal)))
+        self.refusal.map_or(Ok(()), |refusal| Err(io::Error::new(REVOKED, refusal)))
     }
 
     /// Whether the rules have changed, or another task waits for that now. Each
@@ -82,6 +86,11 @@ async fn revoked(
 /// Why a connection ended, if it is that the rules had changed.
 pub(super) fn refusal(error: &io::Error) -> Option<Refusal> {
     error.get_ref()?.downcast_ref().copied()
+}
+
+/// The same in words, whatever the error came through.
+pub(super) fn refused(error: &io::Error) -> Option<String> {
+    error.get_ref().filter(|_| error.kind() == REVOKED).map(ToString::to_string)
 }
 
 impl AsyncRead for Revocable {

@@ -78,6 +78,9 @@ async fn outcome(posting: JoinSet<(StatusCode, Option<String>)>) -> (BTreeSet<St
     (acknowledged, refused)
 }
 
+/// From the end of the overload to the first that is taken again.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
+
 /// What the limits begin with that are no part of the overload.
 const RATED: &str = "RATED_";
 
@@ -159,11 +162,15 @@ async fn fault_52_senders_that_wait_for_nobody_never_get_a_200_for_what_is_lost(
         }
         let (mut acknowledged, refused) = outcome(posting).await;
         let goodput = f64::from(u32::try_from(acknowledged.len()).unwrap()) / began.elapsed().as_secs_f64();
+        let taken = acknowledged.len();
         println!("{sent} sent, {refused} refused; {goodput:.0} taken a second, {rated:.0} without overload");
         assert!(refused as u64 > sent / 2, "this is overload: {refused} of {sent}");
-        assert!(goodput > rated / 2.0, "{goodput} a second, {rated} without overload");
+        let floor = if long() { 0.8 } else { 0.5 };
+        assert!(goodput > rated * floor, "{goodput} a second, {rated} without overload");
         slow.store(false, Ordering::Relaxed);
-        // Meta comes again with what was refused, in its own time: all is taken.
+        let healed = Instant::now();
+        // Meta comes again with what was refused, in its own time: all is taken, from
+        // the first one on.
         for n in 0..sent {
             let limit = format!("TIER_{n}");
             if acknowledged.contains(&limit) {
@@ -172,6 +179,9 @@ async fn fault_52_senders_that_wait_for_nobody_never_get_a_200_for_what_is_lost(
             let body = notification(EPOCH_MS / 1000, &[upgrade(n % 50, &limit)]);
             let (status, receipt): (_, Value) = world.post_signed(&body).await;
             assert_eq!(status, StatusCode::OK, "it has recovered: {receipt}");
+            if acknowledged.len() == taken {
+                assert!(healed.elapsed() < RECOVERED_WITHIN, "{:?}", healed.elapsed());
+            }
             acknowledged.insert(limit);
         }
         world.advance(calm).await;

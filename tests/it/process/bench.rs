@@ -26,6 +26,7 @@ fn a_tiny_benchmark_loses_nothing_doubles_nothing_and_reports_every_scenario() {
         "accounts",
         "large-store",
         "backlog",
+        "herd",
         "dead-webhook",
         "restart",
         "idle",

@@ -15,6 +15,12 @@ use crate::torture::receiver::Receiver;
 /// busy machine has some more.
 const SOON: Duration = Duration::from_secs(15);
 
+/// The catalogue's bounds for refusing and for taking again, where nothing else has the
+/// processor.
+fn within_long(bound_s: u64) -> Duration {
+    if long() { Duration::from_secs(bound_s) } else { SOON }
+}
+
 /// A change of no other's number, time and limit.
 fn change(n: u64) -> Vec<u8> {
     notification(1_748_736_000, &[upgrade(5_000 + n % 100, &format!("LATER_{n}"))])
@@ -128,7 +134,7 @@ async fn fault_17_on_a_full_disk_nothing_new_is_taken_what_is_stored_is_delivere
     };
     let refused = poster.until(&running.base, next, Answer::is_refusal).await;
     assert!(refused.text.contains("try again"), "{refused:?}");
-    assert!(filled.elapsed() < SOON, "refused after {:?}", filled.elapsed());
+    assert!(filled.elapsed() < within_long(1), "refused after {:?}", filled.elapsed());
     taken += usize::try_from(n - 1).unwrap();
     let arrived_then = receiver.arrived().len();
     assert!(arrived_then < 300, "there is something left to deliver");
@@ -141,7 +147,7 @@ async fn fault_17_on_a_full_disk_nothing_new_is_taken_what_is_stored_is_delivere
     disk.empty();
     let freed = tokio::time::Instant::now();
     poster.until(&running.base, || change(501), Answer::is_taken).await;
-    assert!(freed.elapsed() < SOON, "taken again after {:?}", freed.elapsed());
+    assert!(freed.elapsed() < within_long(10), "taken again after {:?}", freed.elapsed());
     caller.quiesce(&running.base).await;
     receiver.has_each_of(taken + 1);
     assert_eq!(poster.metric(&running.base, "bellwether_store_no_space{reason=\"disk\"}").await, 0);

@@ -17,13 +17,12 @@ use tokio::time::Instant;
 
 use super::oracle::{Oracle, Stalls, Verdict, limit_of};
 use super::receivers::{Answer, Receivers};
+use super::seeds::{self, SEEDS};
 use super::world::{
     ACCOUNT, EPOCH_MS, Terms, WABA, World, notification, post_signed, simulate_with, upgrade,
 };
 
-/// How many seeds `./test` runs; `SIM_SEEDS` asks for more.
-const SEEDS: u64 = 200;
-/// Of these so many once more, with a receiver that wants the latest only.
+/// Fewer runs with a receiver that wants the latest only.
 const LATEST_SEEDS: u64 = 40;
 
 /// Things that happen, per run.
@@ -41,17 +40,14 @@ const EVENTS: [&str; 7] =
 /// its jitter, a lease that nobody settled, and what stood behind them.
 const DRAINED_WITHIN: Duration = Duration::from_mins(4);
 
-/// Seeds of past failures.
-const KEPT: &str = include_str!("seeds.txt");
-
 #[test]
 fn whatever_breaks_nothing_acknowledged_is_lost_and_every_lane_keeps_its_order() {
-    none_is_broken(SEEDS, kept(), Wants::All);
+    seeds::none_fails("chaos", SEEDS, |seed| run(seed, None, Wants::All).map(drop));
 }
 
 #[test]
 fn whatever_breaks_who_wants_the_latest_has_the_newest_of_every_kind_and_all_else_is_visible() {
-    none_is_broken(LATEST_SEEDS, Vec::new(), Wants::Latest);
+    seeds::none_fails("latest", LATEST_SEEDS, |seed| run(seed, None, Wants::Latest).map(drop));
 }
 
 /// What the first of the two receivers wants.
@@ -63,39 +59,11 @@ pub(super) enum Wants {
     Latest,
 }
 
-fn none_is_broken(seeds: u64, kept: Vec<u64>, wants: Wants) {
-    let (seeds, first) = (asked("SIM_SEEDS", seeds), asked("SIM_FIRST", 1));
-    let all: Vec<u64> = kept.into_iter().chain(first..first + seeds).collect();
-    let half = |odd: usize| all.iter().skip(odd).step_by(2).copied().collect::<Vec<u64>>();
-    let (mine, others) = (half(0), half(1));
-    let broken: Vec<String> = std::thread::scope(|threads| {
-        let broken = move |seeds: Vec<u64>| {
-            seeds.into_iter().filter_map(|seed| broken_by(seed, wants)).collect::<Vec<_>>()
-        };
-        let other = threads.spawn(move || broken(others));
-        let mine = broken(mine);
-        mine.into_iter().chain(other.join().unwrap()).collect()
-    });
-    assert!(broken.is_empty(), "{} of {} runs failed:\n{}", broken.len(), all.len(), broken.join("\n"));
-}
-
-/// What the run of this seed broke, and how to repeat it.
-fn broken_by(seed: u64, wants: Wants) -> Option<String> {
-    let run = std::panic::catch_unwind(|| run(seed, None, wants));
-    let violation = run.unwrap_or_else(|_| Err("a panic, see above".to_owned())).err()?;
-    Some(format!(
-        "seed {seed}: {violation}; hint: repeat it with SIM_FIRST={seed} SIM_SEEDS=1 ./test whatever_breaks"
-    ))
-}
-
-#[expect(clippy::disallowed_methods, reason = "how many seeds is asked for from outside")]
-fn asked(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
-}
-
-fn kept() -> Vec<u64> {
-    let lines = KEPT.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    lines.map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect()
+/// Attempts a second in the run of this seed: every fourth has a pace. It is no draw
+/// of the run's, so that those which are kept stay as they were.
+fn pace(seed: u64) -> usize {
+    let paces = Entropy::seeded(seed ^ 0x9ace);
+    if seed.is_multiple_of(4) { 5 + some(&paces, 45) } else { 0 }
 }
 
 /// A number below `bound`, for counting.
@@ -148,6 +116,7 @@ pub(super) fn run(seed: u64, weakness: Option<Weakness>, wants: Wants) -> Result
         max_in_flight: 1 + some(&chance, 8),
         per_webhook: 1 + some(&chance, 4),
         loaded: 1 + some(&chance, 12),
+        attempts_per_s: pace(seed),
         ..Terms::default()
     };
     simulate_with(terms, |mut world| async move {

@@ -14,10 +14,12 @@ use tokio::time::Instant;
 use super::chaos::Trouble;
 use super::oracle::{Oracle, Verdict, limit_of};
 use super::receivers::{Answer, Receiver};
+use super::seeds;
 use super::world::{
     ACCOUNT, EPOCH_MS, Terms, WABA, World, notification, notification_of, simulate_with, upgrade,
 };
 
+/// How many seeds `./test` runs.
 const SEEDS: u64 = 12;
 
 /// Fewer numbers than a webhook has places: nobody waits for one.
@@ -114,7 +116,5 @@ fn is_live(healthy: &Receiver, posted: &[(String, Instant)]) -> Verdict {
 
 #[test]
 fn whatever_one_accounts_receivers_do_its_retries_are_punctual_and_anothers_events_go_out_within_a_second() {
-    for seed in 1..=SEEDS {
-        assert_eq!(run(seed), Ok(()), "seed {seed}");
-    }
+    seeds::none_fails("live", SEEDS, run);
 }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 
 use super::receivers::{Answer, Receivers};
+use super::seeds;
 use super::world::{
     ACCOUNT, EPOCH_MS, OPERATOR, Terms, World, notification, simulate, simulate_with, upgrade,
 };
@@ -194,10 +195,10 @@ fn run(seed: u64) {
 
 #[test]
 fn a_client_cut_anywhere_of_a_node_that_crashes_is_told_of_everything_once_and_in_order() {
-    for seed in 1..=8 {
-        let ran = std::panic::catch_unwind(|| run(seed));
-        assert!(ran.is_ok(), "seed {seed}, see above");
-    }
+    seeds::none_fails("streams", 8, |seed| {
+        run(seed);
+        Ok(())
+    });
 }
 
 #[test]

@@ -26,6 +26,7 @@ use bellwether::store::queue::Observation;
 use serde_json::{Value, json};
 
 use super::receivers::{Answer, Arrival, Receivers};
+use super::seeds;
 use super::world::{ACCOUNT, Terms, WABA, World, post_signed, simulate_with};
 use crate::support::graph::{self, Graph, Script};
 
@@ -539,10 +540,7 @@ async fn check_number(
 
 #[test]
 fn every_receiver_ends_up_with_the_newest_truth_and_nothing_is_told_twice() {
-    let broken: Vec<String> = (1..=SEEDS)
-        .filter_map(|seed| play(seed).err().map(|violation| format!("seed {seed}: {violation}")))
-        .collect();
-    assert!(broken.is_empty(), "{} of {SEEDS} runs failed:\n{}", broken.len(), broken.join("\n"));
+    seeds::none_fails("truth", SEEDS, play);
 }
 
 #[test]

@@ -189,14 +189,6 @@ async fn counting_ends() -> (Hostile, Arc<AtomicUsize>) {
     (server, ended)
 }
 
-async fn until(what: impl Fn() -> bool) {
-    let deadline = tokio::time::Instant::now() + AMPLE;
-    while !what() {
-        assert!(tokio::time::Instant::now() < deadline, "it does not happen, long before it would by itself");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test]
 async fn fault_72_a_connection_that_is_kept_ends_when_the_rules_forbid_it_and_no_other_does() {
     let forbid: [fn(&mut Rules); 3] = [
@@ -207,7 +199,7 @@ async fn fault_72_a_connection_that_is_kept_ends_when_the_rules_forbid_it_and_no
     for forbid in forbid {
         let (server, ended) = counting_ends().await;
         let rules = watch::Sender::new(Arc::new(loopback()));
-        let transport = changing(&rules, "127.0.0.1:9".parse().unwrap());
+        let transport = changing(&rules, "127.0.0.1:9".parse().unwrap(), None);
         let url = server.url("/");
         assert_eq!(post(&transport, &url, AMPLE).await.class, OutcomeClass::Success);
         rules.send_modify(|rules| Arc::make_mut(rules).allow_ports = vec![81]);
@@ -228,7 +220,7 @@ async fn fault_72_not_a_byte_goes_out_on_a_connection_that_was_forbidden_a_momen
     let (server, ended) = counting_ends().await;
     let dns = NameServer::answers(|_, _| Reply::Addresses(vec!["127.0.0.1".parse().unwrap()], 0)).await;
     let rules = watch::Sender::new(Arc::new(loopback()));
-    let transport = changing(&rules, dns.at);
+    let transport = changing(&rules, dns.at, None);
     let url = format!("http://hooks.example.com:{}/", server.at.port());
     assert_eq!(post(&transport, &url, AMPLE).await.class, OutcomeClass::Success);
     let stricter = Rules { deny_networks: vec!["127.0.0.1/32".parse().unwrap()], ..loopback() };
@@ -247,7 +239,7 @@ async fn fault_72_an_attempt_under_way_is_cut_off_when_the_rules_forbid_where_it
     })
     .await;
     let rules = watch::Sender::new(Arc::new(loopback()));
-    let transport = changing(&rules, "127.0.0.1:9".parse().unwrap());
+    let transport = changing(&rules, "127.0.0.1:9".parse().unwrap(), None);
     let url = server.url("/");
     let change = async {
         until(|| server.received() == 1).await;

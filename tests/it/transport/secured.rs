@@ -1,6 +1,10 @@
 //! TLS: what is trusted, and each way to fail closed (fault 60).
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+
 use axum::http::Version;
+use bellwether::policy::address::Refusal;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -13,7 +17,7 @@ use tokio_rustls::rustls::{ServerConfig, version};
 use super::*;
 use crate::support::certs::{Authority, Identity};
 use crate::support::dns::{NameServer, Reply};
-use crate::support::hostile::{Hostile, ok, serve, until_closed};
+use crate::support::hostile::{Hostile, Received, ok, serve, until_closed};
 
 const BOTH: &[&tokio_rustls::rustls::SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];
 
@@ -189,4 +193,63 @@ fn a_file_of_authorities_that_has_none_is_refused_with_its_path() {
     assert!(error.contains("/nonexistent/ca.pem") && error.contains("hint:"), "{error}");
     let empty = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     assert!(tls::client_config(Some(&empty), Clock::system()).is_err());
+}
+
+/// Answers the first request of each connection and keeps the others waiting, in
+/// the version of HTTP that is agreed on; counts the connections that ended.
+async fn answers_once(alpn: &[&str], ended: &Arc<AtomicUsize>) -> (Hostile, Authority) {
+    let authority = Authority::new();
+    let acceptor = TlsAcceptor::from(authority.issues("127.0.0.1", |_| {}).server(BOTH, alpn));
+    let ended = Arc::clone(ended);
+    let server = Hostile::plays(move |stream, log| {
+        let (acceptor, ended, requests) = (acceptor.clone(), Arc::clone(&ended), AtomicUsize::new(0));
+        async move {
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let answer = service_fn(|_: axum::http::Request<hyper::body::Incoming>| {
+                let nth = requests.fetch_add(1, SeqCst);
+                log.lock().unwrap().push(Received { head: String::new(), body: Vec::new() });
+                async move {
+                    if nth > 0 {
+                        std::future::pending::<()>().await;
+                    }
+                    Ok::<_, std::convert::Infallible>(axum::http::Response::new(axum::body::Body::empty()))
+                }
+            });
+            let _ =
+                auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
+            ended.fetch_add(1, SeqCst);
+        }
+    })
+    .await;
+    (server, authority)
+}
+
+#[tokio::test]
+async fn fault_72_a_secured_connection_ends_too_in_use_or_idle_and_the_attempt_says_why() {
+    for alpn in [&["h2"][..], &["http/1.1"]] {
+        for in_use in [true, false] {
+            let ended = Arc::default();
+            let (server, authority) = answers_once(alpn, &ended).await;
+            let rules = watch::Sender::new(Arc::new(loopback()));
+            let file = authority.file();
+            let transport = changing(&rules, "127.0.0.1:9".parse().unwrap(), Some(&file));
+            std::fs::remove_file(file).unwrap();
+            assert_eq!(post(&transport, &https(&server), AMPLE).await.class, OutcomeClass::Success);
+            let forbid = || rules.send_modify(|rules| Arc::make_mut(rules).allow_networks.clear());
+            if in_use {
+                let change = async {
+                    until(|| server.received() == 2).await;
+                    forbid();
+                };
+                let url = https(&server);
+                let (outcome, ()) = tokio::join!(post(&transport, &url, 3 * AMPLE), change);
+                let expected = Outcome::failed(OutcomeClass::ForbiddenAddress, &Refusal::Address.to_string());
+                assert_eq!(outcome, expected, "{alpn:?}");
+            } else {
+                forbid();
+            }
+            until(|| ended.load(SeqCst) == 1).await;
+            assert_eq!(server.connections(), 1, "{alpn:?}");
+        }
+    }
 }

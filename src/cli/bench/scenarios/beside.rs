@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::USUAL;
 use crate::cli::Failure;
 use crate::cli::bench::Plan;
@@ -11,7 +13,7 @@ use crate::cli::bench::measure::usage;
 use crate::cli::bench::meta::{Audience, Pace};
 use crate::cli::bench::prefill::Prefill;
 use crate::cli::bench::report::Measured;
-use crate::cli::bench::stage::{Layout, Stage};
+use crate::cli::bench::stage::{Layout, Manner, Stage};
 
 /// Events a second of `steady`, and of the healthy webhooks beside trouble.
 pub(super) const STEADY: u32 = 1_000;
@@ -19,6 +21,9 @@ const BESIDE: u32 = 500;
 
 /// Accounts whose webhooks have the backlog.
 const WAITING: u32 = 20;
+
+/// The pace of `herd`, in attempts a second.
+const PACE: u32 = 2_000;
 
 /// Healthy webhooks beside the one that hangs.
 const HEALTHY: u32 = 50;
@@ -35,30 +40,57 @@ pub(in crate::cli::bench) async fn steady(plan: &Plan, name: &'static str) -> Re
     Ok(measured)
 }
 
+/// The healthy webhooks' audience beside a backlog.
+const OTHERS: Audience = Audience { first: WAITING, ..USUAL };
+
+/// A store with so many deliveries that failed once and are due again then, for
+/// webhooks other than the healthy ones.
+fn with_backlog(waiting: u32, retry_after: Duration, events: u32) -> Layout {
+    // Each is the head of its own lane: the most a backlog can ask for.
+    let owners = Audience { first: 0, accounts: WAITING, numbers: waiting.div_ceil(WAITING).max(1_000) };
+    let (past, retry_after) = (Duration::from_mins(1), Some(retry_after));
+    let prefill = Some(Prefill { audience: owners, events: waiting, past, retry_after });
+    let accounts = WAITING + OTHERS.accounts;
+    Layout { accounts, hosts: accounts, events, prefill }
+}
+
 /// Deliveries that wait for their retry, none of them due meanwhile; and events
 /// for other webhooks.
 pub(in crate::cli::bench) async fn backlog(plan: &Plan, name: &'static str) -> Result<Measured, Failure> {
     let (waiting, events) = (plan.sizes.backlog, plan.sizes.beside);
-    // Each is the head of its own lane: the most a backlog can ask for.
-    let owners = Audience { first: 0, accounts: WAITING, numbers: waiting.div_ceil(WAITING).max(1_000) };
-    let healthy = Audience { first: WAITING, ..USUAL };
-    let prefill = Prefill {
-        audience: owners,
-        events: waiting,
-        past: Duration::from_mins(1),
-        retry_after: Some(Duration::from_hours(1)),
-    };
-    let accounts = WAITING + healthy.accounts;
-    let layout = Layout { accounts, hosts: accounts, events, prefill: Some(prefill) };
+    let layout = with_backlog(waiting, Duration::from_hours(1), events);
     let mut stage = Stage::set(plan, name, layout).await?;
-    stage.owed = waiting;
-    let flow = Flow { audience: healthy, events: 0..events, each: 1, pace: Pace::Open(BESIDE) };
+    stage.owed = Some(waiting);
+    let flow = Flow { audience: OTHERS, events: 0..events, each: 1, pace: Pace::Open(BESIDE) };
     let load = stage.load(&flow).await?;
     let used = usage(stage.server.pid()).map_err(|error| failure("the server is gone", error))?;
     let what =
         format!("{BESIDE} events a second to healthy webhooks while {waiting} deliveries wait for a retry");
     let mut measured = Measured::of(name, &what, &load);
     measured.note("residentMib", used.resident_mib);
+    stage.end(&mut measured, events).await?;
+    Ok(measured)
+}
+
+/// A start into deliveries that are all due, at a pace; and events for other
+/// webhooks meanwhile.
+pub(in crate::cli::bench) async fn herd(plan: &Plan, name: &'static str) -> Result<Measured, Failure> {
+    let (due, events) = (plan.sizes.backlog, plan.sizes.beside);
+    let manner = Manner { attempts_per_s: PACE, ..Manner::default() };
+    let mut stage = Stage::set_so(plan, name, with_backlog(due, Duration::ZERO, events), manner).await?;
+    stage.owed = None;
+    let (before, began) = (stage.deliveries("delivered").await?, Instant::now());
+    let flow = Flow { audience: OTHERS, events: 0..events, each: 1, pace: Pace::Open(BESIDE) };
+    let load = stage.load(&flow).await?;
+    let out = stage.deliveries("delivered").await? - before;
+    let seconds = began.elapsed().as_secs_f64();
+    let what = format!(
+        "{BESIDE} events a second to healthy webhooks after a start with {due} deliveries due, at {PACE} attempts a second"
+    );
+    let mut measured = Measured::of(name, &what, &load);
+    measured.note("outPerSecond", f64::from(out) / seconds);
+    let missing = (due + events).saturating_sub(stage.stored().await?);
+    measured.lost += missing;
     stage.end(&mut measured, events).await?;
     Ok(measured)
 }
@@ -82,7 +114,7 @@ pub(in crate::cli::bench) async fn dead_webhook(
     };
     let before = stage.load(&beside(0)).await?;
     stage.receivers.hang(1, true);
-    stage.owed = waiting;
+    stage.owed = Some(waiting);
     stage
         .hand_over(&Flow { audience: dead, events: events..events + waiting, each: 100, pace: Pace::Closed })
         .await?;

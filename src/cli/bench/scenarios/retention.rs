@@ -11,7 +11,7 @@ use crate::cli::bench::load::Flow;
 use crate::cli::bench::measure::{bytes, float};
 use crate::cli::bench::meta::Pace;
 use crate::cli::bench::report::Measured;
-use crate::cli::bench::stage::{Layout, Stage};
+use crate::cli::bench::stage::{Layout, Manner, Stage};
 
 /// A day is a second.
 const TIMES: u32 = 24 * 60 * 60;
@@ -23,7 +23,8 @@ const KEPT: u32 = 30;
 pub(in crate::cli::bench) async fn retention(plan: &Plan, name: &'static str) -> Result<Measured, Failure> {
     let events = plan.sizes.retained;
     let layout = Layout { accounts: USUAL.accounts, hosts: USUAL.accounts, events, prefill: None };
-    let stage = Stage::set_hastened(plan, name, layout, TIMES).await?;
+    let manner = Manner { hastened: Some(TIMES), ..Manner::default() };
+    let stage = Stage::set_so(plan, name, layout, manner).await?;
     // By two thirds of it, for each event that comes one has been going for a while.
     let settled = events / 3 * 2;
     let flow = |events| Flow { audience: USUAL, events, each: 1, pace: Pace::Open(STEADY) };
