@@ -220,7 +220,15 @@ async fn wrong_method(State(app): State<App>, method: Method, uri: Uri) -> Respo
         errors::Code::MethodNotAllowed,
         format!("{method} is not possible at {}", uri.path()),
     )
+    .hint(method_hint(&method, uri.path()))
     .into_response()
+}
+
+fn method_hint(method: &Method, path: &str) -> &'static str {
+    if *method == Method::POST && path.ends_with("/webhooks") {
+        return "webhooks are made by POST /api/v1/accounts/{accountId}/webhooks";
+    }
+    "the header `allow` of this answer says what is; GET /docs shows it"
 }
 
 /// What every answer says unless it says otherwise: it is what it is said to

@@ -126,13 +126,13 @@ impl From<ProcessError> for Failure {
     fn from(error: ProcessError) -> Self {
         let exit = match error {
             ProcessError::Config(error) => return error.into(),
-            ProcessError::OtherKey => Exit::Config,
+            ProcessError::OtherKey | ProcessError::Transport(_) => Exit::Config,
             ProcessError::Store(_) | ProcessError::StoreDamaged(_) => Exit::Store,
             ProcessError::StoreFailed => Exit::StoreFailed,
             ProcessError::Listen { .. } => Exit::Listen,
             ProcessError::Aborted => Exit::Aborted,
             ProcessError::Broken => Exit::Broken,
-            ProcessError::Transport(_) | ProcessError::Io(_) => Exit::Failed,
+            ProcessError::Io(_) => Exit::Failed,
         };
         Self::new(exit, error)
     }

@@ -31,7 +31,7 @@ pub use reference::reference;
 pub use renewal::Renewal;
 
 use crate::env::Faults;
-use crate::policy::address::host_name;
+use crate::policy::address::{CLOSED_PORTS, host_name};
 use crate::policy::retry::Schedule;
 use crate::telemetry::logs::Format;
 use found::Found;
@@ -381,13 +381,24 @@ fn apps(from: &mut Reader) -> BTreeMap<String, App> {
 
 fn delivery(from: &mut Reader) -> Delivery {
     let waits = from.numbers("delivery.retry_schedule_s").into_iter().map(Duration::from_secs);
-    let ports = from.numbers("delivery.allow_ports").into_iter();
+    let ports: Vec<u16> = from
+        .numbers("delivery.allow_ports")
+        .into_iter()
+        .filter_map(|port| u16::try_from(port).ok())
+        .collect();
+    if let Some(closed) = ports.iter().find(|port| CLOSED_PORTS.contains(port)) {
+        let origin = from.origin("delivery.allow_ports");
+        let reason = format!("lists {closed}, a port of internal services that is never open to the public");
+        let hint =
+            "leave it out; `delivery.allow_networks` opens every port of a network of yours".to_owned();
+        from.refuse("delivery.allow_ports", &origin, Wrong::new(reason, Some(hint)));
+    }
     Delivery {
         retry_schedule: Schedule::new(waits.collect()),
         attempt_timeout: from.millis("delivery.attempt_timeout_ms"),
         allow_http: from.switch("delivery.allow_http"),
         allow_networks: from.networks("delivery.allow_networks"),
-        allow_ports: ports.filter_map(|port| u16::try_from(port).ok()).collect(),
+        allow_ports: ports,
         deny_networks: from.networks("delivery.deny_networks"),
         deny_hosts: from.texts("delivery.deny_hosts", host_name),
         dns_servers: from.texts("delivery.dns_servers", dns_server),

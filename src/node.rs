@@ -156,6 +156,7 @@ impl Node {
             errand: Arc::clone(&errand),
         };
         let mut tasks = JoinSet::new();
+        metrics.paused(settings.paused.is_some());
         // Without its dispatcher the handover stays closed, so all stays due.
         if settings.paused.is_none() {
             tasks.spawn(dispatcher.run(watched.clone()));

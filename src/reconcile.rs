@@ -207,19 +207,19 @@ impl Work {
             let result = match listed {
                 Ok(listing) => match self.observe(&due.business_account, listing).await? {
                     Some(gain) => Ok(gain),
-                    // It is registered no more: there is nothing to keep it at.
-                    None => return Ok(false),
+                    // It is registered no more, so there is nothing to keep it at, and it
+                    // is not on the agenda any more.
+                    None => return Ok(()),
                 },
                 Err(failure) => Err(failure),
             };
             self.means
                 .metrics
                 .reconciled(result.as_ref().err().map(|failure| failure.trouble), began.elapsed());
-            self.note(&due, result, hold).await.map(|()| true)
+            self.note(&due, result, hold).await
         };
         match kept.await {
-            Ok(false) => Ended::Unkept,
-            Ok(true) => Ended::Kept,
+            Ok(()) => Ended::Kept,
             Err(error) => {
                 let error: Error = error;
                 tracing::warn!(%error, "what was read from the Graph API could not be kept; reading it again later");

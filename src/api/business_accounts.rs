@@ -29,16 +29,17 @@ pub(super) fn register(routes: Routes) -> Routes {
 
 /// Lists business accounts.
 #[utoipa::path(get, path = "/v1/business-accounts", operation_id = "listBusinessAccounts",
-    params(wire::ListQuery),
+    params(wire::BusinessAccountsQuery),
     responses((status = 200, description = "A page of business accounts", body = wire::Page<wire::BusinessAccount>)),
     security(("bearer" = ["operator"])))]
 async fn list(
     _: Operator,
     State(app): State<App>,
-    Params(query): Params<wire::ListQuery>,
+    Params(query): Params<wire::BusinessAccountsQuery>,
 ) -> Result<Json<wire::Page<wire::BusinessAccount>>, Problem> {
     let after = paging::place(LISTING, query.cursor.as_deref())?;
-    let page = app.store.business_accounts(after, paging::limit(query.limit)?).await?;
+    let unreconciled = query.unreconciled.unwrap_or(false);
+    let page = app.store.business_accounts(after, paging::limit(query.limit)?, unreconciled).await?;
     let next_cursor = page.next.map(|id| paging::cursor(LISTING, id));
     let items = page.items.into_iter().map(wire::BusinessAccount::from).collect();
     Ok(Json(wire::Page { items, next_cursor }))

@@ -81,7 +81,12 @@ fn fault(rejection: &JsonRejection, bytes: &[u8]) -> Fault {
         _ => Code::InvalidField,
     };
     let hint = raw.starts_with("invalid type: map, expected a sequence").then_some(ARRAY_HINT);
-    Fault { code, message: if misread { plain::word(raw) } else { plain::body(raw) }, hint }
+    let message = match code {
+        _ if misread => plain::word(raw),
+        Code::InvalidJson if raw.starts_with("expected ") => format!("the body is not JSON: {raw}"),
+        _ => plain::body(raw),
+    };
+    Fault { code, message, hint }
 }
 
 impl From<Fault> for Problem {

@@ -17,6 +17,7 @@ use super::errors::{Code, Problem};
 use super::input::{Id, Input, Params, PhoneNumber, instant, label};
 use super::openapi::Routes;
 use super::{App, paging, wire};
+use crate::model::limit::Step;
 use crate::model::number::{NumberState, What};
 use crate::model::word::Word;
 use crate::policy::transition::ByHand;
@@ -66,8 +67,8 @@ async fn list(
         account: account.id,
         business_account,
         messaging_limit: query.messaging_limit,
-        throughput: query.throughput,
-        rating: query.rating,
+        throughput: query.throughput.map(|text| text.trim().to_ascii_uppercase()),
+        rating: query.rating.map(|text| text.trim().to_ascii_uppercase()),
         flagged: query.flagged,
         changed_since: instant("changedSince", query.changed_since.as_deref())?,
         sort,
@@ -162,7 +163,7 @@ async fn put(
     let mut values = Vec::new();
     for (what, text) in given {
         if let Some(text) = text {
-            values.push((what, Word::new(&label(what.as_str(), text, LONGEST_VALUE)?)));
+            values.push((what, Word::new(&said(what, text)?)));
         }
     }
     let entry = NumberEntry {
@@ -185,6 +186,29 @@ async fn put(
     };
     let row = app.store.number(account.id, number).await?;
     Ok(shown(status, row.ok_or_else(|| Problem::not_found("phone number"))?))
+}
+
+/// A value as somebody means it. What Meta says may be new to this version; what a
+/// person enters and is not known is a slip, and would be told to receivers.
+fn said(what: What, text: String) -> Result<String, Problem> {
+    const THROUGHPUTS: [&str; 2] = ["STANDARD", "HIGH"];
+    const RATINGS: [&str; 5] = ["GREEN", "YELLOW", "RED", "NA", "UNKNOWN"];
+    let one_of = |words: &[&str]| {
+        let word = text.trim().to_ascii_uppercase();
+        let rule = || format!("must be one of {}", words.join(", "));
+        if words.contains(&word.as_str()) { Ok(word) } else { Err(Problem::field(what.as_str(), rule())) }
+    };
+    match what {
+        What::Throughput => one_of(&THROUGHPUTS),
+        What::Rating => one_of(&RATINGS),
+        What::Limit | What::PortfolioLimit if matches!(Step::of(&text), Step::Other(_)) => {
+            let rule = "must be a messaging limit: TIER_2K, 2000, TIER_UNLIMITED, or TIER_NOT_SET";
+            Err(Problem::field(what.as_str(), rule))
+        }
+        What::Limit | What::PortfolioLimit | What::Flagged | What::Status => {
+            label(what.as_str(), text, LONGEST_VALUE)
+        }
+    }
 }
 
 /// Retires a number.

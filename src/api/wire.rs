@@ -19,7 +19,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(super) use accounts::{
-    Account, ApiKey, BusinessAccount, ListQuery, NewApiKey, NewKey, PutAccount, PutBusinessAccount,
+    Account, ApiKey, BusinessAccount, BusinessAccountsQuery, ListQuery, NewApiKey, NewKey, PutAccount,
+    PutBusinessAccount,
 };
 pub(super) use deliveries::{Attempt, DeliveriesQuery, Delivery, DeliveryDetail};
 pub(super) use events::{Event, EventDetail, EventRef, EventsQuery, Publish};

@@ -6,10 +6,10 @@ use secrecy::ExposeSecret;
 
 use super::{ConfigFile, Exit, Failure, say};
 use crate::config::{self, Config};
-use crate::env::Entropy;
-use crate::node::process::ProcessError;
+use crate::env::{Entropy, Env};
+use crate::node::process::{ProcessError, check_way_out};
 use crate::secrets::Vault;
-use crate::store::sqlite::{self, Problem, inspect};
+use crate::store::sqlite::{self, Inspected, Problem, inspect};
 
 /// What examples have in the place of a secret.
 const PLACEHOLDER: &str = "...";
@@ -27,6 +27,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         config.server.listen,
         config.meta.apps.len()
     ));
+    check_way_out(&config, &Env::real())?;
     note_oddities(arguments.file.path(), &config);
     let key = check_key(&config)?;
     check_store(&config, key)
@@ -53,6 +54,9 @@ fn note_oddities(file: Option<&Path>, config: &Config) {
             }
         }
     }
+    if config.delivery.paused {
+        say("note: delivery.paused is set: nothing is sent until it is false and the server was restarted");
+    }
     // It was read a moment ago; should it be gone now, the next start says so.
     if let Some(file) = file.filter(|file| config::readable_by_all(file).unwrap_or(false)) {
         let file = file.display();
@@ -76,11 +80,18 @@ fn check_key(config: &Config) -> Result<Option<[u8; 32]>, Failure> {
 fn check_store(config: &Config, key: Option<[u8; 32]>) -> Result<(), Failure> {
     let path = &config.store.path;
     match inspect(path) {
-        Ok(Some(check)) if key.is_some_and(|key| !Vault::new(&key).recognises(&check)) => {
+        Ok(Inspected { key_check: Some(check), .. })
+            if key.is_some_and(|key| !Vault::new(&key).recognises(&check)) =>
+        {
             Err(ProcessError::OtherKey.into())
         }
-        Ok(_) => {
+        Ok(Inspected { copied_at, .. }) => {
             say(format_args!("store          ok: {}", path.display()));
+            if let Some(at) = copied_at {
+                say(format_args!(
+                    "note: the store is a copy, made at {at}: nothing is sent before `bellwether resume` was run"
+                ));
+            }
             Ok(())
         }
         Err(Problem::Missing) => check_directory(config),

@@ -52,7 +52,9 @@ fn base_url(text: &str) -> Result<String, Wrong> {
         None => return wrong("names no host"),
     };
     if !(url.scheme() == "https" || (url.scheme() == "http" && to_itself)) {
-        return wrong("must begin with https://: anyone on the way could read the access token");
+        return wrong(
+            "must begin with https:// (or http:// and a loopback address such as 127.0.0.1): anyone on the way could read the access token",
+        );
     }
     if !url.username().is_empty() || url.password().is_some() {
         return wrong("must not have a user name or a password");

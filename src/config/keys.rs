@@ -144,7 +144,7 @@ pub const KEYS: &[Key] = &[
         "delivery.allow_ports",
         Numbers { count: (0, 1024), each: (1, 65_535) },
         Is(""),
-        "Ports that deliveries may go to besides 80, 443, 8080 and 8443.",
+        "Ports that deliveries may go to besides 80, 443, 8080 and 8443. Those of well-known internal services (22, 25, 3306, 5432, 6379 and the like) can't be opened but by `delivery.allow_networks`.",
     ),
     key(
         "delivery.deny_networks",

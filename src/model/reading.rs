@@ -27,4 +27,17 @@ pub struct NumberReading {
     pub status: Option<String>,
     /// The messaging limit, `TIER_10K`.
     pub limit: Option<String>,
+    /// Whether that is the portfolio's, by its name.
+    pub of_portfolio: bool,
+}
+
+/// Statuses of a number that is listed still and not in use any more, there.
+const GONE: [&str; 3] = ["DISCONNECTED", "MIGRATED", "DELETED"];
+
+impl NumberReading {
+    /// Whether it is listed still, but in use no more: what else is said of it there is
+    /// how it was once.
+    pub fn is_gone(&self) -> bool {
+        self.status.as_deref().is_some_and(|status| GONE.contains(&status))
+    }
 }

@@ -113,6 +113,10 @@ impl Process {
         config::check_key_file(config)?;
         sqlite::check_directory(&config.store.path)?;
         let vault = Vault::new(&config::secret_key(&config.secrets, &env.entropy)?);
+        let ways = Ways::of(config, listener.local_addr()?);
+        let to_receivers = transport(config, ways.deliveries.subscribe(), &env)?;
+        // A pool and rules of its own.
+        let to_graph = transport(config, ways.graph.subscribe(), &env)?;
         let metrics = Metrics::new();
         let delivery = &config.delivery;
         let handover = Arc::new(Handover::new(loaded(delivery), 2 * delivery.max_in_flight_per_webhook));
@@ -129,11 +133,7 @@ impl Process {
         let shares = Shares::of(config);
         let copied = store.copied_at().await?.map(|_| Paused::Copy);
         let paused = copied.or(config.delivery.paused.then_some(Paused::Configured));
-        let ways = Ways::of(config, listener.local_addr()?);
         let settings = Settings { paused, ..settings(config, shares, &ways) };
-        let to_receivers = transport(config, ways.deliveries.subscribe(), &env)?;
-        // A pool and rules of its own.
-        let to_graph = transport(config, ways.graph.subscribe(), &env)?;
         let depth = store.clone();
         let ends = Ends { failed: store.failed(), damaged: store.damaged() };
         let parts = Parts {
@@ -305,6 +305,12 @@ fn loaded(delivery: &config::Delivery) -> usize {
         0 => delivery.max_loaded,
         paced => delivery.max_loaded.min(paced),
     }
+}
+
+/// Whether the way out can be set up as configured: whom to trust, whom to ask for
+/// addresses.
+pub fn check_way_out(config: &Config, env: &Env) -> Result<(), ProcessError> {
+    transport(config, watch::channel(Arc::default()).1, env).map(drop)
 }
 
 fn transport(

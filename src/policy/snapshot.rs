@@ -37,12 +37,22 @@ pub fn standing(state: &NumberState, digits: &str) -> Vec<Standing> {
     };
     let mut told = event("ONBOARDING", What::Limit);
     if let Detail::Quality(quality) = &mut told.detail {
-        quality.max_daily_conversations_per_business = value(What::PortfolioLimit);
+        quality.max_daily_conversations_per_business =
+            value(What::PortfolioLimit).filter(|_| is_current(state));
     }
     let flag = value(What::Flagged).map(|flag| event(&flag, What::Flagged));
     let raised = value(What::Throughput).is_some_and(|throughput| throughput == "HIGH");
     let throughput = raised.then(|| event("THROUGHPUT_UPGRADE", What::Throughput));
     std::iter::once(told).chain(flag).chain(throughput).collect()
+}
+
+/// Whether the portfolio's limit is no older than the number's, or the same: a newer
+/// limit of the number shows that the portfolio's, whatever it is, has changed since.
+fn is_current(state: &NumberState) -> bool {
+    let (limit, portfolio) = (state.known(What::Limit), state.known(What::PortfolioLimit));
+    limit.zip(portfolio).is_none_or(|(limit, portfolio)| {
+        portfolio.confirmed >= limit.since || What::Limit.same(&limit.value, &portfolio.value)
+    })
 }
 
 #[cfg(test)]
@@ -80,6 +90,8 @@ mod tests {
             told(&[(What::Limit, "TIER_10K", 5), (What::PortfolioLimit, "TIER_100K", 6)]),
             [("ONBOARDING".to_owned(), some("TIER_10K"), some("TIER_100K"), Some(5))]
         );
+        let said_since = told(&[(What::Limit, "TIER_10K", 7), (What::PortfolioLimit, "TIER_2K", 6)]);
+        assert_eq!(said_since, [("ONBOARDING".to_owned(), some("TIER_10K"), None, Some(7))]);
         let flagged = told(&[(What::PortfolioLimit, "TIER_2K", 6), (What::Flagged, "FLAGGED", 7)]);
         let limits: Vec<_> = flagged.into_iter().map(|(_, limit, ..)| limit).collect();
         assert_eq!(

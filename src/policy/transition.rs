@@ -33,6 +33,10 @@ pub const RESEND_SECONDS: i64 = 8 * 24 * 3600;
 /// what is said later from counting for ever.
 const AHEAD: Duration = Duration::from_hours(24);
 
+/// How old what a reading says may be: copies at Meta that lag, clocks that differ.
+/// What was said for a time since then is newer.
+const LAG: Duration = Duration::from_secs(30);
+
 /// Under which circumstances something is said.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
@@ -51,6 +55,11 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Those of a reading that was asked for at this time.
+    pub fn of_reading(self) -> Self {
+        Self { at: self.at.minus(LAG), ..self }
+    }
+
     /// The time that it counts for.
     fn counted(&self) -> Timestamp {
         self.at.min(self.now.plus(AHEAD))
@@ -103,7 +112,8 @@ pub fn transition(state: &NumberState, change: &Change, terms: &Terms) -> Transi
     };
     // Without a time it can't be told from a change back; what a derived event told
     // it may still repeat.
-    if own && (change.time.is_some() || terms.by == LearnedBy::Notification) {
+    let timed = change.time.is_some() || terms.by == LearnedBy::Notification;
+    if own && timed && !begins_anew(state, quality, terms) {
         let latest = resent(state, change, time)
             .filter(|_| change.time.is_some() && quality.is_none_or(|said| holds(state, said, at)));
         let told = || quality.and_then(|said| already_told(state, said, time, at));
@@ -149,11 +159,16 @@ fn revives(state: &NumberState, quality: Option<&Quality>, terms: &Terms) -> boo
     quality.is_some() && terms.counted() >= state.not_before
 }
 
-fn news(state: &NumberState, change: &Change, quality: Option<&Quality>, time: i64, terms: &Terms) -> News {
+/// Whether a number that was retired is introduced once more.
+fn begins_anew(state: &NumberState, quality: Option<&Quality>, terms: &Terms) -> bool {
     let introduced = quality.is_some_and(|quality| quality.event == "ONBOARDING");
+    introduced && state.retired && revives(state, quality, terms)
+}
+
+fn news(state: &NumberState, change: &Change, quality: Option<&Quality>, time: i64, terms: &Terms) -> News {
     if state.retired && revives(state, quality, terms) {
         let mut back = NumberState { retired: false, ..state.clone() };
-        if introduced {
+        if begins_anew(state, quality, terms) {
             back.known.clear();
         } else {
             back.not_before = Timestamp::default();

@@ -46,11 +46,13 @@ pub trait Catalog: Send + Sync + 'static {
     fn put_business_account(&self, business_account: BusinessAccount, now: Timestamp) -> Reply<bool>;
     /// One business account.
     fn business_account(&self, id: BusinessAccountId) -> Reply<Option<BusinessAccount>>;
-    /// Business accounts by id, after `after`.
+    /// Business accounts by id, after `after`; `unreconciled`: only those whose last
+    /// reading from the Graph API failed.
     fn business_accounts(
         &self,
         after: Option<BusinessAccountId>,
         limit: usize,
+        unreconciled: bool,
     ) -> Reply<Page<BusinessAccount, BusinessAccountId>>;
     /// Unregisters a business account: its changes wait unrouted from now on.
     /// `NotFound` if it is not registered.

@@ -62,7 +62,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use backup::{BackupError, back_up, resume};
-pub use connection::{Problem, check_directory, inspect};
+pub use connection::{Inspected, Problem, check_directory, inspect};
 use damage::Damage;
 use overlay::Overlay;
 use readers::{LONGEST_QUERY, Readers, Shared};

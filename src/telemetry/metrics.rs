@@ -145,6 +145,7 @@ struct Inner {
     /// In the order of [`QUEUES`].
     depths: [Gauge; 3],
     connections: Gauge,
+    paused: Gauge,
     unanswered: Counter,
     late: Gauge,
     undelivered: Family<Named, Gauge<f64, AtomicU64>>,
@@ -225,6 +226,7 @@ impl Metrics {
             oldest_due: Gauge::default(),
             depths: family(r, depths, QUEUES),
             connections: Gauge::default(),
+            paused: Gauge::default(),
             registry: Mutex::default(),
             unanswered: Counter::default(),
             late: Gauge::default(),
@@ -254,6 +256,11 @@ impl Metrics {
     /// Counts events that no notification said.
     pub fn derived(&self, from: Derived, events: u64) {
         self.0.derived[from as usize].inc_by(events);
+    }
+
+    /// Whether deliveries are paused.
+    pub fn paused(&self, paused: bool) {
+        self.0.paused.set(paused.into());
     }
 
     /// Counts changes of fields that are not stored.
@@ -382,6 +389,8 @@ impl Inner {
         let help = "Business accounts whose last reading from the Graph API failed";
         registry.register("business_accounts_unreconciled", help, self.unreconciled.clone());
         registry.register("connections", "Connections that are served", self.connections.clone());
+        let help = "Whether nothing is sent, by configuration or as the store is a copy: 0 or 1";
+        registry.register("deliveries_paused", help, self.paused.clone());
         let help = "How long the store's log is: what is committed and not yet used anew";
         registry.register_with_unit("store_log", help, Unit::Bytes, self.log_bytes.clone());
     }

@@ -29,6 +29,7 @@ pub(super) fn query(raw: &str) -> String {
         | "cannot parse integer from empty string"
         | "number too large to fit in target type"
         | "number too small to fit in target type" => "must be a whole number".to_owned(),
+        "provided string was not `true` or `false`" => "must be true or false".to_owned(),
         _ => reason.to_owned(),
     });
     if name.is_empty() { rule } else { format!("{name} {rule}") }

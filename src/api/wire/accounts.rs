@@ -70,6 +70,20 @@ pub(in crate::api) struct PutBusinessAccount {
     pub sub_account_id: Option<String>,
 }
 
+/// Which business accounts to list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct BusinessAccountsQuery {
+    /// Only those whose last reading from the Graph API failed.
+    pub unreconciled: Option<bool>,
+    /// At most so many items, 1 to 500; 50 unless said.
+    #[param(minimum = 1, maximum = 500)]
+    pub limit: Option<u32>,
+    /// `nextCursor` of the page before.
+    pub cursor: Option<String>,
+}
+
 /// A business account (WABA).
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

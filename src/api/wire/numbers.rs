@@ -110,7 +110,7 @@ pub(in crate::api) struct Known<T> {
     /// When it was last said to be so.
     #[schema(format = DateTime)]
     pub confirmed_at: String,
-    /// By what it was learned: `notification`, `published`,
+    /// By what it was learned first, that it is so: `notification`, `published`,
     /// `business_capability_update`, `reconciliation`, `hand`.
     #[schema(example = "notification")]
     pub learned_by: &'static str,

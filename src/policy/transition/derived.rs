@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::learning::Learning;
 use super::{Terms, moves, placed};
-use crate::model::change::{Capability, Quality};
+use crate::model::change::{Capability, QUALITY_FIELD, Quality};
 use crate::model::id::Position;
 use crate::model::limit::Step;
 use crate::model::number::{Changed, LearnedBy, NumberState, What};
@@ -77,9 +77,10 @@ impl<'a> Said<'a> {
         self.events.push(DerivedEvent { quality, changed });
     }
 
-    /// The limit is said to be `said`. What can't be compared with other limits
-    /// neither raises nor lowers one that is known.
-    fn limit(&mut self, said: &str, max: Option<&str>) {
+    /// The limit is said to be `said`; `of_portfolio`: that of the portfolio. What can't
+    /// be compared with other limits neither raises nor lowers one that is known;
+    /// after such a one any limit is told as raised, for it has to be told.
+    fn limit(&mut self, said: &str, of_portfolio: bool) {
         let step = Step::of(said);
         if matches!(step, Step::Other(_)) && self.before.known(What::Limit).is_some() {
             return;
@@ -94,9 +95,11 @@ impl<'a> Said<'a> {
         };
         self.learning.say(What::Limit, word.clone(), Some(position));
         self.learning.tell(Some(What::Limit), word.clone(), position);
+        let max = of_portfolio && self.learning.say(What::PortfolioLimit, Word::new(said), Some(position));
         let lowers = step < Step::of(old.as_str());
         let old_word = Step::of(old.as_str()).word().unwrap_or(old.as_str());
         let event = if lowers { "DOWNGRADE" } else { "UPGRADE" };
+        let max = max.then_some(said);
         self.event(event, [Some(word.as_str()), Some(old_word), max], quiet);
     }
 
@@ -143,7 +146,7 @@ pub fn by_capability(
 ) -> Learned {
     let mut said = Said::new(state, digits, terms);
     if derive {
-        said.limit(&capability.limit, Some(&capability.limit));
+        said.limit(&capability.limit, capability.of_portfolio);
     }
     if capability.of_portfolio {
         said.quietly(What::PortfolioLimit, Some(&capability.limit));
@@ -167,32 +170,61 @@ pub fn by_reading(
         // It was read before it was retired.
         return said.learned();
     }
+    if reading.is_gone() {
+        // It does not say how the number is where it is in use now, if it is.
+        said.quietly(What::Status, reading.status.as_deref());
+        let mut learned = said.learned();
+        learned.state.placed = before.placed;
+        return learned;
+    }
     if state.is_none_or(|state| state.retired) {
+        said.learning.begin_anew();
+        said.introduce(reading);
+    } else if is_untold(before) {
         said.introduce(reading);
     } else {
         if let Some(limit) = &reading.limit {
-            said.limit(limit, None);
+            said.limit(limit, reading.of_portfolio);
         }
         said.throughput(reading.throughput.as_deref());
         said.rating(reading.quality_rating.as_deref(), flags);
     }
-    said.quietly(What::Throughput, reading.throughput.as_deref());
+    if reading.of_portfolio {
+        said.quietly(What::PortfolioLimit, reading.limit.as_deref());
+    }
+    let known = before.known(What::Throughput).is_some();
+    let level = reading.throughput.as_deref().filter(|level| !known || *level != "NOT_APPLICABLE");
+    said.quietly(What::Throughput, level);
     said.quietly(What::Rating, reading.quality_rating.as_deref());
     said.quietly(What::Status, reading.status.as_deref());
     said.learned()
 }
 
+/// Whether all that was ever said of the number was said by others and of other
+/// things: nobody has been told that there is this number, or how it stands.
+fn is_untold(state: &NumberState) -> bool {
+    let by_others = match state.known.as_slice() {
+        // What a person has entered changes the revision, if nothing else.
+        [] => state.revision == 0,
+        known => known.iter().all(|known| known.by == LearnedBy::Capability && known.event.is_none()),
+    };
+    by_others && state.told.is_empty() && state.latest.iter().all(|latest| latest.field != QUALITY_FIELD)
+}
+
 impl Said<'_> {
-    /// A number that nobody knew of.
+    /// A number that nobody was told of.
     fn introduce(&mut self, reading: &NumberReading) {
-        let position = self.position();
-        self.learning.begin_anew();
-        let word = reading.limit.as_deref().map(|said| Word::new(Step::of(said).word().unwrap_or(said)));
-        if let Some(word) = &word {
-            self.learning.say(What::Limit, word.clone(), Some(position));
+        let (position, limit) = (self.position(), reading.limit.as_deref());
+        if let Some(said) = limit {
+            self.learning.say(What::Limit, Word::new(Step::of(said).word().unwrap_or(said)), Some(position));
         }
+        let of_portfolio = limit.filter(|_| reading.of_portfolio);
+        let max = of_portfolio
+            .filter(|said| self.learning.say(What::PortfolioLimit, Word::new(said), Some(position)));
+        // What a capability update said meanwhile may be newer.
+        let word = self.learning.state.value(What::Limit).cloned();
         self.learning.tell(None, word.clone().unwrap_or_else(|| Word::new("ONBOARDING")), position);
-        self.event("ONBOARDING", [word.as_ref().map(Word::as_str), None, None], 0);
+        self.event("ONBOARDING", [word.as_ref().map(Word::as_str), None, max], 0);
     }
 
     /// Only a known level becomes another one; the seed has no event for one that

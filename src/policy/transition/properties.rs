@@ -42,15 +42,26 @@ fn saying() -> impl Strategy<Value = Saying> {
             }
         ),
         (select(&LIMITS[..]), time()).prop_map(|(limit, time)| Saying::Capability(limit, time)),
-        (some(&LIMITS), some(&["STANDARD", "HIGH"]), some(&["GREEN", "RED", "UNKNOWN"]), time()).prop_map(
-            |(limit, throughput, quality_rating, time)| {
-                let status = Some("CONNECTED".to_owned());
+        (
+            (some(&LIMITS), any::<bool>()),
+            some(&["STANDARD", "HIGH", "NOT_APPLICABLE"]),
+            some(&["GREEN", "RED", "UNKNOWN"]),
+            select(&["CONNECTED", "DISCONNECTED"][..]),
+            time()
+        )
+            .prop_map(|((limit, of_portfolio), throughput, quality_rating, status, time)| {
                 let display_phone_number = DIGITS.to_owned();
-                let reading =
-                    NumberReading { display_phone_number, quality_rating, throughput, status, limit };
+                let status = Some(status.to_owned());
+                let reading = NumberReading {
+                    display_phone_number,
+                    quality_rating,
+                    throughput,
+                    status,
+                    limit,
+                    of_portfolio,
+                };
                 Saying::Reading(reading, time)
-            }
-        ),
+            }),
     ]
 }
 
@@ -139,6 +150,10 @@ impl Play {
         if let Some(limit) = limit.filter(|_| fresh(What::Limit)) {
             self.received.insert("limit", limit.clone());
         }
+        let portfolio = told.max_daily_conversations_per_business.as_ref();
+        if let Some(limit) = portfolio.filter(|_| fresh(What::PortfolioLimit)) {
+            self.received.insert("portfolio", limit.clone());
+        }
         match told.event.as_str() {
             "THROUGHPUT_UPGRADE" if fresh(What::Throughput) => {
                 self.received.insert("throughput", "HIGH".into());
@@ -153,13 +168,19 @@ impl Play {
     /// The receiver's last values are what is known, as far as events tell it.
     fn check(&self) {
         let state = self.state.clone().unwrap_or_default();
-        for (name, what) in
-            [("limit", What::Limit), ("throughput", What::Throughput), ("flagged", What::Flagged)]
-        {
+        let told = [
+            ("limit", What::Limit),
+            ("portfolio", What::PortfolioLimit),
+            ("throughput", What::Throughput),
+            ("flagged", What::Flagged),
+        ];
+        for (name, what) in told {
             let Some(received) = self.received.get(name) else { continue };
             let known = state.known(what).expect("what was told is known");
-            // There is no event for a throughput that falls.
-            let untold = what == What::Throughput && known.event.is_none();
+            // There is no event for a throughput that falls, nor for a portfolio's limit
+            // that says in its words what the number's has become.
+            let silent = matches!(what, What::Throughput | What::PortfolioLimit);
+            let untold = silent && known.event.is_none();
             assert!(untold || what.same(&known.value, &Word::new(received)), "{name}: {received} {known:?}");
         }
     }

@@ -5,6 +5,8 @@ use crate::model::change::Capability;
 use crate::model::number::{Known, Subject};
 use crate::model::reading::NumberReading;
 
+mod readings;
+
 const NOW: i64 = 1_750_000_000;
 const DIGITS: &str = "15550783881";
 
@@ -359,7 +361,7 @@ fn a_reading_makes_the_events_that_were_missed_and_learns_the_rest() {
         (&[(Limit, "TIER_2K")], ("TIER_10K", "", ""), &["UPGRADE TIER_2K TIER_10K"]),
         (&[(Limit, "TIER_2K")], ("TIER_250", "", ""), &["DOWNGRADE TIER_2K TIER_250"]),
         (&[(Limit, "2000")], ("TIER_2K", "", ""), &[]),
-        (&[], ("TIER_2K", "HIGH", "RED"), &[]),
+        (&[], ("TIER_2K", "HIGH", "RED"), &["ONBOARDING TIER_2K"]),
         (&[(Throughput, "STANDARD")], ("", "HIGH", ""), &["THROUGHPUT_UPGRADE TIER_UNLIMITED"]),
         (&[(Throughput, "HIGH")], ("", "STANDARD", ""), &[]),
         (&[(Rating, "GREEN")], ("", "", "YELLOW"), &[]),
@@ -382,6 +384,7 @@ fn a_reading_makes_the_events_that_were_missed_and_learns_the_rest() {
             throughput: some(throughput),
             status: Some("CONNECTED".into()),
             limit: some(limit),
+            of_portfolio: false,
         };
         let before = knowing(known);
         let learned = reading(Some(&before), &read, NOW, 9);

@@ -65,13 +65,15 @@ fn number(entry: &Members<'_>) -> Option<NumberReading> {
         // An object in the Graph API; a bare word is as good.
         Members::read(raw.get()).map_or_else(|| value(raw), |inner| inner.get("level").and_then(value))
     });
+    let of_portfolio = said("whatsapp_business_manager_messaging_limit");
     Some(NumberReading {
         display_phone_number: shown,
         quality_rating: said("quality_rating"),
         throughput,
         status: said("status"),
         // The second is the name of before the limits were the portfolio's.
-        limit: said("whatsapp_business_manager_messaging_limit").or_else(|| said("messaging_limit_tier")),
+        of_portfolio: of_portfolio.is_some(),
+        limit: of_portfolio.or_else(|| said("messaging_limit_tier")),
     })
 }
 

@@ -36,6 +36,7 @@ fn a_page_is_read_with_its_values_unchanged_and_its_cursor() {
         throughput: some("HIGH"),
         status: some("CONNECTED"),
         limit: some("TIER_2K"),
+        of_portfolio: true,
     };
     let second = NumberReading {
         display_phone_number: "+1 555-078-3882".into(),
@@ -43,6 +44,7 @@ fn a_page_is_read_with_its_values_unchanged_and_its_cursor() {
         throughput: some("NOT_APPLICABLE"),
         status: None,
         limit: some("10000"),
+        of_portfolio: false,
     };
     let read = page(&body);
     assert_eq!(read.numbers, [first, second]);

@@ -53,8 +53,9 @@ impl Catalog for Sqlite {
         &self,
         after: Option<BusinessAccountId>,
         limit: usize,
+        unreconciled: bool,
     ) -> Reply<Page<BusinessAccount, BusinessAccountId>> {
-        self.read(move |sql| control::business_accounts(sql, after.as_ref(), limit))
+        self.read(move |sql| control::business_accounts(sql, after.as_ref(), limit, unreconciled))
     }
 
     fn delete_business_account(&self, id: BusinessAccountId) -> Reply<()> {

@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::time::Instant;
 
+use crate::model::time::Timestamp;
 use crate::store::{Error, ErrorKind};
 
 /// The migrations in order; a store's `user_version` counts those applied.
@@ -277,10 +278,18 @@ pub enum Problem {
     Damaged(String),
 }
 
+/// What is told of a store that could be opened.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Inspected {
+    /// What was kept to recognise the key that seals secrets.
+    pub key_check: Option<Vec<u8>>,
+    /// When it was copied, if it is a copy that has not taken the original's place.
+    pub copied_at: Option<Timestamp>,
+}
+
 /// Looks at a store without changing it: whether it is ours, of a known schema
-/// and undamaged. A store in use may be inspected too. Says what was kept to
-/// recognise the key that seals secrets.
-pub fn inspect(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
+/// and undamaged. A store in use may be inspected too.
+pub fn inspect(path: &Path) -> Result<Inspected, Problem> {
     if !path.exists() {
         return Err(Problem::Missing);
     }
@@ -296,7 +305,10 @@ pub fn inspect(path: &Path) -> Result<Option<Vec<u8>>, Problem> {
     }
     check_ours(&connection, path).map_err(unusable)?;
     match verdict {
-        Ok(verdict) if verdict == "ok" => Ok(super::queries::key_check(&connection).unwrap_or_default()),
+        Ok(verdict) if verdict == "ok" => Ok(Inspected {
+            key_check: super::queries::key_check(&connection).unwrap_or_default(),
+            copied_at: super::backup::copied_at(&connection).unwrap_or_default(),
+        }),
         Ok(verdict) => Err(Problem::Damaged(verdict)),
         Err(error) => Err(unusable(cannot_open(path, &error))),
     }

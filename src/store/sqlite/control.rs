@@ -147,9 +147,15 @@ pub(super) fn business_accounts(
     sql: &Connection,
     after: Option<&BusinessAccountId>,
     limit: usize,
+    unreconciled: bool,
 ) -> Result<Page<BusinessAccount, BusinessAccountId>, Error> {
-    let mut select =
-        sql.prepare_cached(&format!("{BUSINESS_ACCOUNT} WHERE b.id > ?1 ORDER BY b.id LIMIT ?2"))?;
+    let failing = if unreconciled {
+        "JOIN reconciliations r ON r.business_account = b.id AND r.failures > 0"
+    } else {
+        ""
+    };
+    let select = format!("{BUSINESS_ACCOUNT} {failing} WHERE b.id > ?1 ORDER BY b.id LIMIT ?2");
+    let mut select = sql.prepare_cached(&select)?;
     let after = after.map_or("", BusinessAccountId::as_str);
     let items = select
         .query_map((after, one_more(limit)), read_business_account)?

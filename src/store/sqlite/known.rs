@@ -163,11 +163,19 @@ pub(super) fn number(
 ) -> Result<Option<NumberRow>, Error> {
     let Some(account) = account_key(sql, account)? else { return Ok(None) };
     let Some(row) = numbers::find(sql, account, subject)? else { return Ok(None) };
+    let seen = (row.state.sequence, row.state.revision);
     let state = inside.newest(row.key, row.state);
     if state.retired {
         return Ok(None);
     }
+    let whose = if seen == (state.sequence, state.revision) {
+        row.business_account
+    } else {
+        // Where the number is stands in its row, which may have been read before that
+        // was said which the overlay knows: an ETag must not name more than is shown.
+        numbers::find(sql, account, subject)?.and_then(|row| row.business_account)
+    };
     let events = events_of(sql, &state)?;
-    let (digits, business_account) = (subject.as_str().to_owned(), row.business_account.map(String::from));
+    let (digits, business_account) = (subject.as_str().to_owned(), whose.map(String::from));
     Ok(Some(NumberRow { digits, business_account, state, events }))
 }

@@ -14,9 +14,6 @@ use crate::store::queue::{Observation, Observed};
 /// The status of a number where it is in use: in one business account at a time.
 const CONNECTED: &str = "CONNECTED";
 
-/// Statuses of a number that is listed still and not in use any more.
-const GONE: [&str; 3] = ["DISCONNECTED", "MIGRATED", "DELETED"];
-
 /// Takes a reading, or some numbers of one; see [`crate::store::Queue::observe`].
 pub(super) fn observe(turn: &mut Turn<'_>, observation: &Observation) -> rusqlite::Result<Option<Observed>> {
     let route = find_route(turn, observation.reading.business_account.as_str())?;
@@ -57,12 +54,12 @@ fn take(
     let elsewhere = known.as_ref().is_some_and(|known| known.is_elsewhere(subject, whose));
     let before = known.as_ref().map(|known| &*known.state);
     let status = reading.status.as_deref();
-    let gone = before.is_none_or(|state| state.retired) && status.is_some_and(|it| GONE.contains(&it));
+    let gone = before.is_none_or(|state| state.retired) && reading.is_gone();
     if gone || elsewhere && status != Some(CONNECTED) {
         return Ok((false, 0));
     }
     let digits = subject.digits().unwrap_or_default();
-    let terms = origin.terms(by, turn.memory.last_position + 1, elsewhere);
+    let terms = origin.terms(by, turn.memory.last_position + 1, elsewhere).of_reading();
     let learned = by_reading(before, digits, reading, *flags, &terms);
     let unknown = before.is_none_or(|state| state.retired) && !learned.state.retired;
     let key = match &known {

@@ -86,6 +86,7 @@ fn every_series_is_there_from_the_start_under_its_name() {
         "unrouted",
         "oldest_due_seconds",
         "connections",
+        "deliveries_paused",
         "scrapes_unanswered_total",
         "store_log_bytes",
         "late_accounts",

@@ -116,7 +116,11 @@ async fn what_is_entered_wrongly_is_named() {
         (json!({"limit": "TIER_2K"}), (400, "missing_field")),
         (json!({"businessAccountId": WABA, "limt": "TIER_2K"}), (400, "unknown_field")),
         (json!({"businessAccountId": WABA, "limit": ""}), (400, "invalid_field")),
-        (json!({"businessAccountId": WABA, "rating": "x".repeat(65)}), (400, "invalid_field")),
+        (json!({"businessAccountId": WABA, "status": "x".repeat(65)}), (400, "invalid_field")),
+        (json!({"businessAccountId": WABA, "limit": "banana"}), (400, "invalid_field")),
+        (json!({"businessAccountId": WABA, "portfolioLimit": "10 K"}), (400, "invalid_field")),
+        (json!({"businessAccountId": WABA, "rating": "PINK"}), (400, "invalid_field")),
+        (json!({"businessAccountId": WABA, "throughput": "FAST"}), (400, "invalid_field")),
         (json!({"businessAccountId": "7", "limit": "TIER_2K"}), (422, "unknown_business_account")),
     ] {
         let answer = house.put(&path("1555"), body.clone()).await;

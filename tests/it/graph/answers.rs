@@ -250,6 +250,8 @@ fn what_is_wrong_with_a_token_or_a_business_account_is_told_with_what_to_do() {
         ] {
             assert!(metrics.contains(line), "{line}: {metrics}");
         }
+        let failing = stage.world.get("/v1/business-accounts?unreconciled=true").await;
+        assert_eq!(failing["items"][0]["businessAccountId"], WABA);
         // What only a person can end is not tried sooner than usual, but then it is.
         let asked = stage.graph.count();
         past(Duration::from_hours(5)).await;

@@ -233,6 +233,30 @@ fn check_names_what_is_wrong_with_the_configuration_and_the_store() {
 }
 
 #[test]
+fn whom_to_trust_is_read_before_a_store_is_made_and_check_says_the_same() {
+    let directory = TempDir::new();
+    let config = directory.path().join("bellwether.toml");
+    let not_pem = directory.path().join("ca.pem");
+    std::fs::write(&not_pem, "no certificate").unwrap();
+    for file in [not_pem, directory.path().join("nowhere.pem")] {
+        let store = directory.path().join("store.db");
+        let text = format!(
+            "store.url = 'sqlite:{}'\nserver.listen = '127.0.0.1:0'\noperator.key = 'sixteen letters!'\n\
+             delivery.ca_file = '{}'\n",
+            store.display(),
+            file.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        for command in ["check", "serve"] {
+            let refused = binary().arg(command).arg("--config").arg(&config).output().unwrap();
+            assert_eq!(refused.status.code(), Some(3), "{command}: {}", err(&refused));
+            assert!(err(&refused).contains("delivery.ca_file"), "{command}: {}", err(&refused));
+        }
+        assert!(!store.exists(), "nothing was begun");
+    }
+}
+
+#[test]
 fn check_notes_secrets_that_everyone_may_read_or_guess_and_that_no_app_is_configured() {
     let directory = TempDir::new();
     let config = directory.path().join("bellwether.toml");
@@ -258,6 +282,8 @@ fn check_notes_secrets_that_everyone_may_read_or_guess_and_that_no_app_is_config
             && copied[1].contains("meta.apps.main.verify_token"),
         "{copied:?}"
     );
+    let paused = check(&format!("delivery.paused = true\n{app}"), 0o600);
+    assert!(paused.len() == 1 && paused[0].contains("nothing is sent"), "{paused:?}");
     let bare = check("", 0o644);
     assert!(bare.len() == 1 && bare[0].contains("no Meta app"), "nothing secret is in it: {bare:?}");
 }

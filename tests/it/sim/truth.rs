@@ -65,6 +65,23 @@ struct Really {
     retired: Vec<i64>,
 }
 
+impl Really {
+    /// The limit at that time.
+    fn limit(&self, at: Timestamp) -> usize {
+        self.limits.iter().rev().find(|(since, _)| *since <= at).map_or(0, |(_, limit)| *limit)
+    }
+
+    fn is_flagged(&self, at: Timestamp) -> bool {
+        self.flags.iter().rev().find(|(since, _)| *since <= at.seconds()).is_some_and(|(_, flagged)| *flagged)
+    }
+}
+
+/// How far what is read may lag behind; and so long nothing changes again where there
+/// are readings. Two changes in one lag, told late and in the wrong order, are told
+/// once more by the next reading.
+const LAG: Duration = Duration::from_secs(15);
+const SETTLED: Duration = Duration::from_secs(31);
+
 /// What is on its way to the node.
 #[derive(Clone, PartialEq)]
 enum Sent {
@@ -95,6 +112,8 @@ struct Play {
     graph: Graph,
     /// Nothing is read, and nothing stays untold.
     unread: bool,
+    /// When something changed last.
+    changed: Timestamp,
 }
 
 fn digits(n: usize) -> String {
@@ -163,16 +182,22 @@ impl Play {
             }
             _ => {}
         }
-        self.show();
+        self.changed = at;
+    }
+
+    /// What is seen of the truth lags behind now and then.
+    fn seen(&self, at: Timestamp) -> Timestamp {
+        let lag = if self.one_in(3) { self.chance.below(u64::try_from(LAG.as_millis()).unwrap()) } else { 0 };
+        at.minus(Duration::from_millis(lag))
     }
 
     /// What the stand-in lists from now on: in the business account that a number
     /// has left it is listed, too.
-    fn show(&self) {
+    fn show(&self, at: Timestamp) {
         for (place, business_account) in BUSINESS_ACCOUNTS.into_iter().enumerate() {
             let listed = self.numbers.iter().enumerate().map(|(n, really)| {
-                let mut number = graph::number(n, LIMITS[really.limits.last().unwrap().1][0]);
-                let flagged = really.flags.last().is_some_and(|(_, flagged)| *flagged);
+                let mut number = graph::number(n, LIMITS[really.limit(at)][0]);
+                let flagged = really.is_flagged(at);
                 number["quality_rating"] = json!(if flagged { "RED" } else { "GREEN" });
                 number["throughput"]["level"] = json!(if really.fast { "HIGH" } else { "STANDARD" });
                 number["status"] = json!(if really.place == place { "CONNECTED" } else { "DISCONNECTED" });
@@ -235,14 +260,16 @@ impl Play {
 
     /// What the source of truth says at `now` of the numbers of a business account.
     fn reading(&self, place: usize, now: Timestamp) -> Reading {
+        let seen = self.seen(now);
         let number = |(n, really): (usize, &Really)| {
-            let flagged = really.flags.last().is_some_and(|(_, flagged)| *flagged);
+            let flagged = really.is_flagged(seen);
             NumberReading {
                 display_phone_number: format!("+1 555-000-{n:04}"),
                 quality_rating: Some(if flagged { "RED" } else { "GREEN" }.into()),
                 throughput: Some(if really.fast { "HIGH" } else { "STANDARD" }.into()),
                 status: Some("CONNECTED".into()),
-                limit: Some(LIMITS[really.limits.last().unwrap().1][0].into()),
+                limit: Some(LIMITS[really.limit(seen)][0].into()),
+                of_portfolio: true,
             }
         };
         let here = self.numbers.iter().enumerate().filter(|(_, really)| really.place == place);
@@ -252,8 +279,9 @@ impl Play {
 
     async fn act(&mut self, world: &mut World) {
         let now = world.env.clock.now();
+        self.show(self.seen(now));
         match self.chance.below(15) {
-            0..=3 => {
+            0..=3 if self.unread || now >= self.changed.plus(SETTLED) => {
                 let before = self.outbox.len();
                 self.change(now);
                 if self.outbox.len() > before && !self.unread && self.one_in(4) {
@@ -384,8 +412,8 @@ fn play(seed: u64) -> Result<(), String> {
         let really = Really { limits: vec![(first, 0)], ..Really::default() };
         let numbers = vec![really; usize::try_from(NUMBERS).unwrap()];
         let (outbox, taken, unsure) = (Vec::new(), Vec::new(), BTreeSet::new());
-        let mut play = Play { chance, calm, numbers, outbox, taken, unsure, graph, unread };
-        play.show();
+        let mut play = Play { chance, calm, numbers, outbox, taken, unsure, graph, unread, changed: first };
+        play.show(first);
         for business_account in BUSINESS_ACCOUNTS {
             let body = json!({"accountId": ACCOUNT, "subAccountId": "second"});
             world.call("PUT", &format!("/v1/business-accounts/{business_account}"), body).await;
@@ -403,7 +431,7 @@ fn play(seed: u64) -> Result<(), String> {
         }
         world.advance(Duration::from_secs(10)).await;
         play.calm.store(false, Ordering::Relaxed);
-        for _ in 0..60 {
+        for _ in 0..if unread { 60 } else { 150 } {
             play.act(&mut world).await;
         }
         play.calm.store(true, Ordering::Relaxed);
@@ -412,6 +440,7 @@ fn play(seed: u64) -> Result<(), String> {
         }
         // Whatever went wrong with readings, the next comes within hours.
         play.graph.with(|meta| meta.scripts.clear());
+        play.show(world.env.clock.now());
         world.advance(Duration::from_hours(7)).await;
         world.quiesce().await;
         for delivery in world.deliveries("status=exhausted&limit=500").await {
@@ -451,10 +480,14 @@ async fn check_events(world: &World, play: &Play) -> Result<(), String> {
                 let by_then = |since: Timestamp| {
                     if whole { since.seconds() <= time } else { since.ms() / 10 <= at.ms() / 10 }
                 };
-                let of = really.limits.iter().rev().find(|(since, _)| by_then(*since)).unwrap();
-                if Step::of(LIMITS[of.1][0]) != said {
+                let mut by_then = really.limits.iter().rev().filter(|(since, _)| by_then(*since));
+                let of = by_then.next().unwrap();
+                // A reading may have seen what was so a moment before.
+                let before = by_then.next().filter(|_| !play.unread && of.0.plus(LAG) > at);
+                let is_said = |of: &&(Timestamp, usize)| Step::of(LIMITS[of.1][0]) == said;
+                let Some(of) = Some(of).filter(is_said).or(before.filter(is_said)) else {
                     return Err(format!("UNTRUE {number}: {event} at {time}"));
-                }
+                };
                 ("limit", of.0.ms())
             }
             "FLAGGED" | "UNFLAGGED" => {

@@ -45,7 +45,7 @@ async fn a_business_account_needs_its_account_and_can_move() {
     };
     assert!(!bench.store.put_business_account(moved.clone(), at(0)).await.unwrap());
     assert_eq!(bench.store.business_account(moved.id.clone()).await.unwrap(), Some(moved.clone()));
-    assert_eq!(bench.store.business_accounts(None, 10).await.unwrap().items, [moved]);
+    assert_eq!(bench.store.business_accounts(None, 10, false).await.unwrap().items, [moved]);
     assert_eq!(bench.store.sub_accounts(account_id(2)).await.unwrap(), ["shop".parse().unwrap()]);
     assert_eq!(bench.store.sub_accounts(account_id(ACME)).await.unwrap(), []);
 }

@@ -143,8 +143,12 @@ async fn a_retired_number_comes_back_by_what_is_said_for_a_later_time_alone() {
     bench.accept(9_000, vec![quality("11", 9, "ONBOARDING", Some("TIER_2K"))]).await;
     assert_eq!(bench.known("11", What::Limit).await, "TIER_2K");
     bench.retire_number("12", 9_000).await;
-    let resent = bench.accept(10_000, vec![quality("12", 10, "ONBOARDING", Some("TIER_2K"))]).await;
-    assert_eq!((resent.resent, bench.known("12", What::Limit).await), (1, "TIER_2K".into()));
+    let anew = bench.accept(10_000, vec![quality("12", 10, "ONBOARDING", Some("TIER_2K"))]).await;
+    assert_eq!(
+        (anew.accepted, bench.known("12", What::Limit).await),
+        (1, "TIER_2K".into()),
+        "it begins anew"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -67,8 +67,11 @@ fn derivation(step: usize, now: Timestamp, random: u64) -> Derivation {
     Derivation { step, now, fill_limits: true, random }
 }
 
+/// A reading that counts for that second: it was asked for half a minute later, and
+/// what it says may lag behind by so much.
 pub(super) fn reading(second: i64, numbers: Vec<NumberReading>) -> Observation {
-    let reading = Reading { business_account: WABA.parse().unwrap(), at: at(second * 1_000), numbers };
+    let asked_for = at((second + 30) * 1_000);
+    let reading = Reading { business_account: WABA.parse().unwrap(), at: asked_for, numbers };
     Observation { now: at(second * 1_000), reading, flags: true, fill_limits: true, random: 5 }
 }
 
@@ -80,6 +83,7 @@ pub(super) fn read(number: &str, limit: &str, rating: &str) -> NumberReading {
         throughput: Some("STANDARD".into()),
         status: Some("CONNECTED".into()),
         limit: some(limit),
+        of_portfolio: false,
     }
 }
 
@@ -403,8 +407,15 @@ async fn the_history_has_every_change_of_each_value_in_order_with_and_without_an
         (7_000, LearnedBy::Notification, true, vec![change(What::Limit, Some("TIER_10K"), "TIER_250")]),
         (5_000, LearnedBy::Reconciliation, false, vec![change(What::Rating, Some("YELLOW"), "GREEN")]),
         (4_000, LearnedBy::Reconciliation, false, vec![change(What::Rating, Some("GREEN"), "YELLOW")]),
-        (3_000, LearnedBy::Capability, false, vec![change(What::PortfolioLimit, None, "10000")]),
-        (3_000, LearnedBy::Capability, true, vec![change(What::Limit, Some("TIER_2K"), "TIER_10K")]),
+        (
+            3_000,
+            LearnedBy::Capability,
+            true,
+            vec![
+                change(What::Limit, Some("TIER_2K"), "TIER_10K"),
+                change(What::PortfolioLimit, None, "10000"),
+            ],
+        ),
         (
             2_000,
             LearnedBy::Reconciliation,

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use bellwether::env::Faults;
-use bellwether::store::sqlite::{Problem, inspect};
+use bellwether::store::sqlite::{Inspected, Problem, inspect};
 use bellwether::store::{ErrorKind, Handover};
 use rusqlite::Connection;
 
@@ -96,7 +96,7 @@ async fn a_store_in_use_is_refused_to_a_second_and_goes_on() {
     let bench = Bench::with_webhook().await;
     let said = refusal(&bench.home.database());
     assert!(said.contains("is in use") && said.contains("stop that one first"), "{said}");
-    assert_eq!(inspect(&bench.home.database()), Ok(None), "it may be inspected");
+    assert_eq!(inspect(&bench.home.database()), Ok(Inspected::default()), "it may be inspected");
     bench.accept_each(1, &["11"]).await;
 }
 
@@ -132,7 +132,7 @@ async fn a_missing_directory_is_named() {
 #[tokio::test(start_paused = true)]
 async fn a_damaged_store_is_told_from_a_sound_one() {
     let home = left().await;
-    assert_eq!(inspect(&home.database()), Ok(None));
+    assert_eq!(inspect(&home.database()), Ok(Inspected::default()));
     let sound = std::fs::read(home.database()).unwrap();
     let pages = sound.len() / 4096;
     assert!(pages > 20, "{pages}");

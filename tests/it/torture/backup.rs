@@ -18,8 +18,12 @@ use crate::process::running::{Caller, Running, binary, write_config};
 use crate::sim::world::tempdir::TempDir;
 
 async fn readiness(base: &str) -> String {
+    page(base, "/readyz").await
+}
+
+async fn page(base: &str, path: &str) -> String {
     let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
-    let asked = Request::get(format!("{base}/readyz")).body(Body::empty()).unwrap();
+    let asked = Request::get(format!("{base}{path}")).body(Body::empty()).unwrap();
     let answer = client.request(asked).await.unwrap().into_body().collect().await.unwrap();
     String::from_utf8(answer.to_bytes().to_vec()).unwrap()
 }
@@ -67,7 +71,9 @@ async fn fault_15_a_backup_under_load_holds_all_acknowledged_before_it_and_sends
     load.stop().await;
     running.kill();
     std::fs::copy(directory.path().join("store.db.key"), restored.path().join("store.db.key")).unwrap();
-    said(&command(restored.path(), &["check"]), 0);
+    let checked = command(restored.path(), &["check"]);
+    said(&checked, 0);
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("note: the store is a copy, made at "));
 
     // By itself, without a word in its configuration, it takes and tells
     // everything, and sends nothing; a restart changes nothing about that.
@@ -81,6 +87,8 @@ async fn fault_15_a_backup_under_load_holds_all_acknowledged_before_it_and_sends
             "all from before the backup is there"
         );
         assert_eq!(readiness(&paused.base).await, COPY, "round {round}");
+        let metrics = page(&paused.base, "/metrics").await;
+        assert!(metrics.contains("bellwether_deliveries_paused 1\n"), "{metrics}");
         assert!(paused.log().contains("run `bellwether resume`"), "{}", paused.log());
         ledger.send(&caller, &paused.base).await.1.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
