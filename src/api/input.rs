@@ -81,10 +81,12 @@ fn fault(rejection: &JsonRejection, bytes: &[u8]) -> Fault {
         _ => Code::InvalidField,
     };
     let hint = raw.starts_with("invalid type: map, expected a sequence").then_some(ARRAY_HINT);
-    let message = match code {
-        _ if misread => plain::word(raw),
-        Code::InvalidJson if raw.starts_with("expected ") => format!("the body is not JSON: {raw}"),
-        _ => plain::body(raw),
+    let message = if misread {
+        plain::word(raw)
+    } else if !is_json && raw.starts_with("expected ") {
+        format!("the body is not JSON: {raw}")
+    } else {
+        plain::body(raw)
     };
     Fault { code, message, hint }
 }

@@ -56,6 +56,7 @@ pub struct Terms {
 
 impl Terms {
     /// Those of a reading that was asked for at this time.
+    #[must_use]
     pub fn of_reading(self) -> Self {
         Self { at: self.at.minus(LAG), ..self }
     }
