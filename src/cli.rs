@@ -1,14 +1,32 @@
 //! The command line. Data goes to standard output, everything else to standard
 //! error; every end has its exit code ([`Exit`]); errors end in a hint.
 
+mod access;
+mod accounts;
 mod backup;
 mod bench;
 mod check;
 mod client;
+mod deliveries;
 mod dev;
+mod ending;
+mod events;
+mod follow;
+mod keys;
+mod listen;
+mod login;
+mod numbers;
+mod output;
+mod progress;
+mod prompt;
 mod receiver;
+mod route;
 mod serve;
+mod server;
+mod tail;
 mod trigger;
+mod wabas;
+mod webhooks;
 
 use std::fmt;
 use std::io::Write;
@@ -44,6 +62,24 @@ enum Command {
     Backup(backup::Arguments),
     /// Let a copy take the original's place: the next server sends what is pending
     Resume(backup::Resume),
+    /// Keep a server and a key as a profile, for the commands below
+    Login(login::Arguments),
+    /// Accounts: the customers
+    Accounts(accounts::Arguments),
+    /// Business accounts (WABAs): whose they are, and what waits for one
+    Wabas(wabas::Arguments),
+    /// API keys
+    Keys(keys::Arguments),
+    /// Webhooks: where events go, and how each fares
+    Webhooks(webhooks::Arguments),
+    /// Business numbers: how they stand, and how that came about
+    Numbers(numbers::Arguments),
+    /// Events: what was accepted
+    Events(events::Arguments),
+    /// Deliveries: what became of each event, and replaying
+    Deliveries(deliveries::Arguments),
+    /// Bring an account's events to a receiver on this machine, without an address of your own
+    Listen(listen::Arguments),
     /// Measure how fast this machine runs a server, beside the limit of the same machine
     Bench(bench::Arguments),
 }
@@ -73,7 +109,10 @@ Exit codes:
   6  the address can't be listened on
   7  stopped before everything under way had ended
   8  the server can't be reached, or refused
-  9  a part of the server ended that must not: start again";
+  9  a part of the server ended that must not: start again
+  10 the API key is missing, wrong, or may not do this
+  11 there is no such account, webhook, event..
+  12 something that was looked at is not well";
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +137,12 @@ pub enum Exit {
     Server = 8,
     /// A part of the server ended that must not.
     Broken = 9,
+    /// The API key is missing, wrong, or may not do this.
+    Key = 10,
+    /// There is no such thing.
+    Missing = 11,
+    /// Something that was looked at is not well.
+    Unwell = 12,
 }
 
 /// Why a command failed: what to say, and the exit code.
@@ -147,11 +192,24 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Resume(arguments) => backup::resume(&arguments),
+        Command::Login(arguments) => login::run(&arguments),
+        Command::Accounts(arguments) => accounts::run(&arguments),
+        Command::Wabas(arguments) => wabas::run(&arguments),
+        Command::Keys(arguments) => keys::run(&arguments),
+        Command::Webhooks(arguments) => webhooks::run(&arguments),
+        Command::Numbers(arguments) => numbers::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
+        Command::Deliveries(arguments) => deliveries::run(&arguments),
+        Command::Listen(arguments) => listen::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            // Nothing to say: whoever read the output has read enough.
+            if failure.message.is_empty() {
+                return ExitCode::from(failure.exit as u8);
+            }
             logs::last_words(format!("{}{}", failure.mark, failure.message));
             ExitCode::from(failure.exit as u8)
         }

@@ -34,7 +34,7 @@ use crate::telemetry::{Metrics, logs};
 pub(super) const DIRECTORY: &str = ".bellwether";
 
 /// The account that `dev` registers.
-const ACCOUNT: &str = "b1a5ed00-0000-4000-8000-000000000001";
+pub(super) const ACCOUNT: &str = "b1a5ed00-0000-4000-8000-000000000001";
 
 /// The business account of the seed's samples.
 pub(super) const BUSINESS_ACCOUNT: &str = "102290129340398";
