@@ -4,6 +4,8 @@
 mod following;
 mod listings;
 mod refusals;
+mod replays;
+mod triggers;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
