@@ -7,8 +7,10 @@ mod backup;
 mod bench;
 mod check;
 mod client;
+mod completions;
 mod deliveries;
 mod dev;
+mod doctor;
 mod ending;
 mod events;
 mod follow;
@@ -20,6 +22,9 @@ mod output;
 mod progress;
 mod prompt;
 mod receiver;
+#[cfg(test)]
+mod reference;
+mod restore;
 mod route;
 mod serve;
 mod server;
@@ -33,7 +38,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::ConfigError;
 use crate::node::process::ProcessError;
@@ -58,8 +63,12 @@ enum Command {
     Trigger(trigger::Arguments),
     /// Check the configuration, the key file and the store, and say what is wrong
     Check(check::Arguments),
+    /// Look at everything a server needs, from the disk to each webhook, and say what is not well
+    Doctor(doctor::Arguments),
     /// Copy the store, also while a server uses it; the copy sends nothing when started
     Backup(backup::Arguments),
+    /// Put a copy in the place of the store; it sends nothing when started
+    Restore(restore::Arguments),
     /// Let a copy take the original's place: the next server sends what is pending
     Resume(backup::Resume),
     /// Keep a server and a key as a profile, for the commands below
@@ -80,6 +89,10 @@ enum Command {
     Deliveries(deliveries::Arguments),
     /// Bring an account's events to a receiver on this machine, without an address of your own
     Listen(listen::Arguments),
+    /// Print a shell's completions
+    Completions(completions::Arguments),
+    /// Print a manual page, or write them all
+    Man(completions::ManArguments),
     /// Measure how fast this machine runs a server, beside the limit of the same machine
     Bench(bench::Arguments),
 }
@@ -183,6 +196,14 @@ impl From<ProcessError> for Failure {
     }
 }
 
+/// The heading of options that say which server a command talks to.
+const SERVER: &str = "Server";
+
+/// The definitions of all commands.
+fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Parses this process's arguments, runs the command, says why it failed.
 pub fn run() -> ExitCode {
     let ran = match Arguments::parse().command {
@@ -190,7 +211,9 @@ pub fn run() -> ExitCode {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Trigger(arguments) => trigger::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
         Command::Resume(arguments) => backup::resume(&arguments),
         Command::Login(arguments) => login::run(&arguments),
         Command::Accounts(arguments) => accounts::run(&arguments),
@@ -201,6 +224,8 @@ pub fn run() -> ExitCode {
         Command::Events(arguments) => events::run(&arguments),
         Command::Deliveries(arguments) => deliveries::run(&arguments),
         Command::Listen(arguments) => listen::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => completions::man(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match ran {

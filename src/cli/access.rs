@@ -6,6 +6,7 @@
 //! address alone; one that is given (`--api-key-file`, `BELLWETHER_API_KEY`) goes
 //! where the person says.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
@@ -19,7 +20,7 @@ use crate::cli::client::Client;
 use crate::config::{Config, Profile, Profiles, Surroundings, profiles_file};
 
 #[derive(clap::Args)]
-#[command(next_help_heading = "Server")]
+#[command(next_help_heading = super::SERVER)]
 pub(super) struct Access {
     /// The server [default: `BELLWETHER_URL`, or the profile's]
     #[arg(long, global = true, value_name = "URL")]
@@ -42,7 +43,7 @@ pub(super) struct Access {
 #[derive(clap::Args)]
 pub(super) struct Whose {
     /// The account [default: `BELLWETHER_ACCOUNT`, the profile's, or the only one there is]
-    #[arg(long, global = true, value_name = "ID", help_heading = "Server")]
+    #[arg(long, global = true, value_name = "ID", help_heading = super::SERVER)]
     account: Option<String>,
 }
 
@@ -82,6 +83,20 @@ impl Access {
         let client = Client::trusting(&url, Some(key), ca_file)?;
         let account = account.map(str::to_owned).or(said.account).or(found.account);
         Ok(Server::new(client, Output::new(self.json, said.no_color), account))
+    }
+
+    /// The server that is named, if one is; else the one of this configuration, which
+    /// knows the operator's key, too.
+    pub(super) fn open_or(&self, config: Option<&Config>) -> Result<Server, Failure> {
+        let named = self.url.is_some() || self.profile.is_some();
+        let Some(config) = config.filter(|_| !named) else { return self.open() };
+        let said = Surroundings::of_process();
+        let key = match &self.api_key_file {
+            Some(file) => Some(key_in(file)?),
+            None => config.operator.key.clone().or(said.api_key),
+        };
+        let client = Client::trusting(&local(config), key, self.ca_file.as_deref())?;
+        Ok(Server::new(client, self.output(), None))
     }
 
     /// Whether JSON is wanted, and colours are not.
@@ -162,12 +177,23 @@ fn unknown(name: &str, kept: &Profiles) -> Failure {
 fn of_dev() -> Option<Result<Profile, Failure>> {
     let file = Some(dev_config()).filter(|file| file.exists())?;
     let profile = Config::load(Some(&file)).map(|config| Profile {
-        url: format!("http://{}", config.server.listen),
+        url: local(&config),
         api_key: config.operator.key,
         account: Some(dev::ACCOUNT.to_owned()),
         ca_file: None,
     });
     Some(profile.map_err(Failure::from))
+}
+
+/// Where a server of this configuration is reached on its own machine.
+fn local(config: &Config) -> String {
+    let listen = config.server.listen;
+    let ip = match listen.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    format!("http://{}", SocketAddr::new(ip, listen.port()))
 }
 
 /// A server's address without what it can't have. It is shown, so it may hold no

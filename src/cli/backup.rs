@@ -1,12 +1,18 @@
 //! `bellwether backup`: a copy of the store, whether or not a server uses it,
 //! that sends nothing when it is started. `bellwether resume` ends that.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
+use super::progress::Progress;
 use super::{ConfigFile, Exit, Failure, tell};
 use crate::config::Config;
 use crate::env::Clock;
 use crate::store::sqlite::{self, BackupError};
+
+/// Between two looks at how far a copy is.
+const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -21,7 +27,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(arguments.file.path())?;
     let (path, to) = (&config.store.path, &arguments.to);
     let now = Clock::system().now();
-    let bytes = sqlite::back_up(path, to, now).map_err(|error| match error {
+    let bytes = watched(to, path, || sqlite::back_up(path, to, now)).map_err(|error| match error {
         BackupError::Store(error) => Failure::new(Exit::Store, error),
         BackupError::Copy(message) => Failure::new(Exit::Failed, message),
     })?;
@@ -37,10 +43,30 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ));
     }
     tell(
-        "to restore: stop the server, put the copy in the place of the store and remove that one's -wal and -shm \
-         files, start. It sends nothing until `bellwether resume`",
+        "to restore: stop the server, `bellwether restore FILE --replace`, start. It sends nothing until `bellwether resume`",
     );
     Ok(())
+}
+
+/// Shows how much of the store at `path` is copied to `to` while `copying`; what is
+/// free in the store is not copied, so it may end early.
+fn watched<T: Send>(to: &Path, path: &Path, copying: impl FnOnce() -> T + Send) -> T {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let mut partial = to.as_os_str().to_owned();
+    partial.push(".partial");
+    let (all, mut progress) = (size(path), Progress::new("copying (bytes)"));
+    std::thread::scope(|scope| {
+        let (ended, waiting) = mpsc::channel::<()>();
+        let copying = scope.spawn(move || {
+            let copied = copying();
+            drop(ended);
+            copied
+        });
+        while waiting.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            progress.at(size(Path::new(&partial)), all);
+        }
+        copying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 #[derive(clap::Args)]

@@ -37,7 +37,13 @@ enum Action {
         id: String,
     },
     /// Print deliveries as they are attempted, one a line, until it is ended
-    Tail(Tail),
+    Tail {
+        #[command(flatten)]
+        tail: Tail,
+        /// To this webhook
+        #[arg(long, value_name = "WEBHOOK")]
+        webhook: Option<String>,
+    },
     /// Send again: one delivery, or all that match
     Replay(replay::Arguments),
     /// Look at a replay of many until it is through
@@ -131,7 +137,7 @@ async fn act(server: &Server, action: &Action) -> Result<(), Failure> {
                 }
             }
         }
-        Action::Tail(tail) => tail::run(server, tail, "delivery", line).await,
+        Action::Tail { tail, webhook } => tail::run(server, tail, "delivery", webhook.as_deref(), line).await,
         Action::Replay(arguments) => replay::run(server, arguments).await,
         Action::WatchReplay(id) => replay::watch(server, id).await,
         Action::CancelReplay(id) => replay::cancel(server, id).await,

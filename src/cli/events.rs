@@ -105,7 +105,7 @@ async fn act(server: &Server, action: &Action) -> Result<(), Failure> {
                 }
             }
         }
-        Action::Tail(tail) => tail::run(server, tail, "event", line).await,
+        Action::Tail(tail) => tail::run(server, tail, "event", None, line).await,
     }
 }
 

@@ -116,6 +116,20 @@ impl Server {
         Ok(())
     }
 
+    /// All items of a listing, for a command that needs them itself.
+    pub(super) async fn all(&self, path: &str) -> Result<Vec<Value>, Failure> {
+        let (mut found, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let page = route::query(path, &[("limit", Some("500")), ("cursor", cursor.as_deref())]);
+            let page = self.client.call(Method::GET, &page, &Value::Null).await?;
+            found.extend(page["items"].as_array().into_iter().flatten().cloned());
+            cursor = page["nextCursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
     /// Asks for one thing, or changes it, and prints what comes back.
     pub(super) async fn show(
         &self,

@@ -15,9 +15,6 @@ use super::{Exit, Failure, route, tell};
 pub(super) struct Tail {
     #[command(flatten)]
     filters: Filters,
-    /// Of deliveries, those to this webhook
-    #[arg(long, value_name = "WEBHOOK")]
-    webhook: Option<String>,
     #[command(flatten)]
     from: From,
 }
@@ -75,14 +72,16 @@ pub(super) async fn stream(server: &Server, filters: &Filters) -> Result<String,
     Ok(route::query(&path, &filters))
 }
 
-/// Prints what happens of this kind, `event` or `delivery`, until it is ended.
+/// Prints what happens of this kind, `event` or `delivery` (to this webhook), until it
+/// is ended.
 pub(super) async fn run(
     server: &Server,
     tail: &Tail,
     kind: &str,
+    webhook: Option<&str>,
     line: impl Fn(&Value, Output) -> String,
 ) -> Result<(), Failure> {
-    let path = route::query(&stream(server, &tail.filters).await?, &[("webhookId", tail.webhook.as_deref())]);
+    let path = route::query(&stream(server, &tail.filters).await?, &[("webhookId", webhook)]);
     let mut follow = Follow::new(&server.client, path, tail.from.cursor()?);
     let mut ending = Ending::new()?;
     loop {

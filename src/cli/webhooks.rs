@@ -234,17 +234,7 @@ fn identity(webhook: &Value) -> Value {
 }
 
 async fn all(server: &Server) -> Result<Vec<Value>, Failure> {
-    let path = server.of_account(&["webhooks"]).await?;
-    let (mut found, mut cursor) = (Vec::new(), None::<String>);
-    loop {
-        let page = route::query(&path, &[("limit", Some("500")), ("cursor", cursor.as_deref())]);
-        let page = server.client.call(Method::GET, &page, &Value::Null).await?;
-        found.extend(page["items"].as_array().into_iter().flatten().cloned());
-        cursor = page["nextCursor"].as_str().map(str::to_owned);
-        if cursor.is_none() {
-            return Ok(found);
-        }
-    }
+    server.all(&server.of_account(&["webhooks"]).await?).await
 }
 
 async fn find(server: &Server, id: &str) -> Result<Value, Failure> {

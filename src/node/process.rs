@@ -307,6 +307,16 @@ fn loaded(delivery: &config::Delivery) -> usize {
     }
 }
 
+/// The ways out as `config` has them, to receivers and to the Graph API, for who only
+/// looks whether they lead anywhere.
+pub fn ways_out(config: &Config, env: &Env) -> Result<(HttpTransport, HttpTransport), ProcessError> {
+    let ways = Ways::of(config, config.server.listen);
+    Ok((
+        transport(config, ways.deliveries.subscribe(), env)?,
+        transport(config, ways.graph.subscribe(), env)?,
+    ))
+}
+
 fn transport(
     config: &Config,
     rules: watch::Receiver<Arc<Rules>>,

@@ -1,10 +1,13 @@
 //! The commands that talk to a server, as a person or a script in a shell uses them:
 //! the real binary against the real server, and whole outputs.
 
+mod definitions;
+mod doctoring;
 mod following;
 mod listings;
 mod refusals;
 mod replays;
+mod restoring;
 mod triggers;
 
 use std::path::{Path, PathBuf};
