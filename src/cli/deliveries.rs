@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::access::{Access, Whose};
 use super::output::{Column, Output, cell};
 use super::server::{Pages, Server};
-use super::tail::{self, Tail};
+use super::tail::{self, Following};
 use super::{Failure, route, runtime, tell};
 
 #[derive(clap::Args)]
@@ -39,7 +39,7 @@ enum Action {
     /// Print deliveries as they are attempted, one a line, until it is ended
     Tail {
         #[command(flatten)]
-        tail: Tail,
+        tail: Following,
         /// To this webhook
         #[arg(long, value_name = "WEBHOOK")]
         webhook: Option<String>,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::access::{Access, Whose};
 use super::output::{Column, Output, cell, print};
 use super::server::{Pages, Server};
-use super::tail::{self, Tail};
+use super::tail::{self, Following};
 use super::{Failure, route, runtime};
 
 #[derive(clap::Args)]
@@ -35,7 +35,7 @@ enum Action {
         id: String,
     },
     /// Print events as they are accepted, one a line, until it is ended
-    Tail(Tail),
+    Tail(Following),
 }
 
 #[derive(clap::Args)]

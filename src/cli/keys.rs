@@ -79,11 +79,8 @@ async fn create(server: &Server, name: &str, role: Role) -> Result<(), Failure> 
         Role::Read => json!({"name": name, "role": "read", "accountId": server.account().await?}),
     };
     let (text, made) = server.exchange(Method::POST, "/v1/api-keys", &wanted).await?;
-    if server.out.json {
-        print(text)?
-    } else {
-        print(made["key"].as_str().unwrap_or_default())?
-    }
+    let secret = made["key"].as_str().unwrap_or_default();
+    print(if server.out.json { &text } else { secret })?;
     tell("this is the only time that it is shown");
     Ok(())
 }

@@ -40,7 +40,7 @@ impl Output {
         };
         let widths: Vec<usize> = (0..columns.len()).map(width).collect();
         let names: Vec<String> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
-        let mut text = self.paint(&aligned(&names, &widths, |word| word.to_owned()), "1");
+        let mut text = self.paint(&aligned(&names, &widths, ToOwned::to_owned), "1");
         for row in &rows {
             text.push('\n');
             text.push_str(&aligned(row, &widths, |word| self.coloured(word)));
@@ -110,9 +110,9 @@ pub(super) fn clean(text: &str) -> String {
     }
     text.chars().fold(String::new(), |mut shown, c| {
         if acts(c) {
-            shown.extend(c.escape_default())
+            shown.extend(c.escape_default());
         } else {
-            shown.push(c)
+            shown.push(c);
         }
         shown
     })
@@ -122,9 +122,11 @@ pub(super) fn clean(text: &str) -> String {
 /// command, without a word: that is no failure.
 pub(super) fn print(line: impl std::fmt::Display) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
-        ErrorKind::BrokenPipe => Failure::new(Exit::Done, ""),
-        _ => Failure::new(Exit::Failed, format!("cannot write to standard output: {error}")),
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| {
+        if error.kind() == ErrorKind::BrokenPipe {
+            return Failure::new(Exit::Done, "");
+        }
+        Failure::new(Exit::Failed, format!("cannot write to standard output: {error}"))
     })
 }
 

@@ -34,7 +34,7 @@ impl Drop for Progress {
 }
 
 fn bar(what: &str, done: u64, of: u64) -> String {
-    let full = if of == 0 { WIDTH } else { done.min(of) * WIDTH / of };
+    let full = (done.min(of) * WIDTH).checked_div(of).unwrap_or(WIDTH);
     let part = |mark: &str, times: u64| mark.repeat(usize::try_from(times).unwrap_or(0));
     format!("{what} [{}{}] {done} of {of}", part("#", full), part(".", WIDTH - full))
 }

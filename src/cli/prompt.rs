@@ -15,9 +15,10 @@ pub(super) fn secret(question: &str) -> Result<Option<SecretString>, Failure> {
     }
     let failed =
         |error: std::io::Error| Failure::new(Exit::Failed, format!("cannot ask on this terminal: {error}"));
+    // First, so that not even what is typed too early shows.
+    let silent = Silent::begin().map_err(failed)?;
     let _ = write!(stderr(), "{question}");
     let _ = stderr().flush();
-    let silent = Silent::begin().map_err(failed)?;
     let mut line = String::new();
     let read = stdin().read_line(&mut line);
     drop(silent);

@@ -1,5 +1,7 @@
 //! The reference of all commands, written from their definitions.
 
+use std::fmt::Write;
+
 use clap::Command;
 
 use super::{SERVER, command};
@@ -47,10 +49,10 @@ pub(super) fn reference() -> String {
     page.push_str("```\n\n## bellwether\n");
     write(&mut page, program.clone());
     for below in program.get_subcommands().filter(|below| below.get_name() != "help") {
-        page.push_str(&format!("\n## {}\n", below.get_name()));
+        let _ = writeln!(page, "\n## {}", below.get_name());
         write(&mut page, below.clone());
         for leaf in below.get_subcommands().filter(|leaf| leaf.get_name() != "help") {
-            page.push_str(&format!("\n### {} {}\n", below.get_name(), leaf.get_name()));
+            let _ = writeln!(page, "\n### {} {}", below.get_name(), leaf.get_name());
             write(&mut page, leaf.clone());
         }
     }
@@ -64,7 +66,7 @@ fn write(page: &mut String, command: Command) {
         argument.hide(of_all)
     });
     let help = ours.disable_help_subcommand(true).render_long_help().to_string();
-    page.push_str(&format!("\n```text\n{}\n```\n", tidied(&help)));
+    let _ = writeln!(page, "\n```text\n{}\n```", tidied(&help));
 }
 
 /// What is said of all.

@@ -12,7 +12,7 @@ use super::server::Server;
 use super::{Exit, Failure, route, tell};
 
 #[derive(clap::Args)]
-pub(super) struct Tail {
+pub(super) struct Following {
     #[command(flatten)]
     filters: Filters,
     #[command(flatten)]
@@ -76,7 +76,7 @@ pub(super) async fn stream(server: &Server, filters: &Filters) -> Result<String,
 /// is ended.
 pub(super) async fn run(
     server: &Server,
-    tail: &Tail,
+    tail: &Following,
     kind: &str,
     webhook: Option<&str>,
     line: impl Fn(&Value, Output) -> String,

@@ -258,11 +258,8 @@ async fn secret(server: &Server, id: &str, rotate: bool, force: bool) -> Result<
     } else {
         server.exchange(Method::GET, &path, &Value::Null).await?
     };
-    if server.out.json {
-        print(text)?
-    } else {
-        print(value["secret"].as_str().unwrap_or_default())?
-    }
+    let secret = value["secret"].as_str().unwrap_or_default();
+    print(if server.out.json { &text } else { secret })?;
     if let Some(until) = value["previousSecretUntil"].as_str() {
         tell(format_args!("the secret before it signs, too, until {until}"));
     }

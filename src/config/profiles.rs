@@ -45,7 +45,10 @@ pub struct Surroundings {
 impl Surroundings {
     /// Those of this process.
     pub fn of_process() -> Self {
-        let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let said = |name: &str| {
+            let value = std::env::var_os(name)?.into_string().ok()?;
+            Some(value).filter(|value| !value.is_empty())
+        };
         let [url, api_key, account, profile] = VARIABLES.map(said);
         Self {
             url,

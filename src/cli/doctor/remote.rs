@@ -38,7 +38,7 @@ pub(super) async fn look(server: &Server, env: &Env, findings: &mut Findings) ->
         StatusCode::OK => findings.add("server", Verdict::Note, format!("{at} says: {said}"), None),
         // A proxy that passes on the API only.
         StatusCode::NOT_FOUND => {
-            findings.ok("server", format!("{at} answers; whether it is ready is not told there"))
+            findings.ok("server", format!("{at} answers; whether it is ready is not told there"));
         }
         status => {
             let hint = "its log says more";
@@ -66,11 +66,11 @@ pub(super) fn clocks(what: &str, theirs: Timestamp, ours: Timestamp, findings: &
     let detail = format!("it shows {theirs}, the one here {ours}: {apart} s apart");
     let hint =
         "set one of them right (chrony, systemd-timesyncd): receivers refuse signatures of five minutes ago";
-    match apart {
-        0..=CLOSE => findings.ok(what, format!("no more than {CLOSE} s from the one here")),
-        ..FAR => findings.add(what, Verdict::Note, detail, Some(hint)),
-        _ => findings.add(what, Verdict::Wrong, detail, Some(hint)),
+    if apart <= CLOSE {
+        return findings.ok(what, format!("no more than {CLOSE} s from the one here"));
     }
+    let verdict = if apart < FAR { Verdict::Note } else { Verdict::Wrong };
+    findings.add(what, verdict, detail, Some(hint));
 }
 
 /// Asks as Meta does when a callback URL is entered, for each app.

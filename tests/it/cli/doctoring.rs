@@ -1,7 +1,12 @@
 //! `doctor` on a server that is well, and on one of which this and that is broken.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::{Ran, Shell, ran, steady};
-use crate::process::running::{Listening, write_config};
+use bellwether::server;
+use bellwether::telemetry::Metrics;
+
+use crate::process::running::{Listening, PATIENCE, write_config};
 use crate::sim::world::tempdir::TempDir;
 
 const TOKEN: (&str, &str) = ("BELLWETHER_META__APPS__MAIN__VERIFY_TOKEN", "let-me-in");
@@ -22,7 +27,7 @@ fn found(ran: &Ran) -> String {
     let lines = steady(&ran.out);
     let lines =
         lines.lines().filter(|line| !line.contains(" MiB are free") && !line.contains("hint: make room"));
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,12 +89,34 @@ async fn what_is_broken_is_named_with_what_to_do_and_ends_in_a_code_of_its_own()
             }
         }
     };
-    let looked = tokio::time::timeout(crate::process::running::PATIENCE, failing).await.unwrap();
+    let looked = tokio::time::timeout(PATIENCE, failing).await.unwrap();
     assert!(looked.out.contains("the last attempt failed (connect -), 1 wait"), "{}", looked.out);
     let mut wrong = shell.command(&["doctor"]);
     wrong.env("BELLWETHER_API_KEY", "bwk_wrong");
     let looked = ran(wrong).await;
     assert!(looked.code == Some(12) && looked.out.contains("this needs a valid API key"), "{}", looked.out);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn meta_is_asked_for_its_clock_where_numbers_are_read_from_it() {
+    let long_ago = [("date", "Sun, 06 Nov 1994 08:49:37 GMT")];
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let meta = format!("http://{}", listener.local_addr().unwrap());
+    let answers = axum::Router::new().fallback(async move || (long_ago, "not for you"));
+    let limits = server::Limits { max_connections: 8, header_timeout: PATIENCE, drain_timeout: PATIENCE };
+    let (_running, stop) = tokio::sync::watch::channel(false);
+    tokio::spawn(server::serve(listener, answers, limits, Metrics::new(), stop));
+    let shell = Shell::start(None).await;
+    let mut command = shell.command(&["doctor", "--config", "bellwether.toml"]);
+    command.env("BELLWETHER_GRAPH__ACCESS_TOKEN", "EAAJB-hush").env("BELLWETHER_GRAPH__BASE_URL", &meta);
+    let looked = ran({
+        command.env("BELLWETHER_GRAPH__ALLOW_NETWORKS", "127.0.0.0/8");
+        command
+    })
+    .await;
+    let line = looked.out.lines().find(|line| line.contains("clock against meta")).expect(&looked.out);
+    assert!(line.starts_with("wrong") && line.contains("it shows 1994-11-06T08:49:37.00Z"), "{line}");
+    assert!(!looked.out.contains("hush"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,7 +130,6 @@ async fn a_configuration_a_store_or_a_server_that_can_not_be_used_is_found() {
     std::fs::write(directory.path().join("store.db"), b"this is no database").unwrap();
     std::fs::write(directory.path().join("store.db.key"), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n")
         .unwrap();
-    use std::os::unix::fs::PermissionsExt;
     let private = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(directory.path().join("store.db.key"), private).unwrap();
     let damaged = doctor().await;
