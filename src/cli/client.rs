@@ -31,6 +31,9 @@ const ANSWER_BYTES: usize = 64 << 20;
 /// An answer is there within this, or there is none.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How the library of TLS begins what is wrong with a server's certificate.
+const CERTIFICATE: &str = "invalid peer certificate";
+
 pub(super) struct Client {
     http: HyperClient<Dialer, Body>,
     base: String,
@@ -185,7 +188,11 @@ impl Client {
 
     fn unreachable(&self, why: &str) -> Failure {
         let base = &self.base;
-        let hint = "hint: is the server running? `bellwether dev` starts one; --url names another";
+        let hint = if why.starts_with(CERTIFICATE) {
+            "hint: --ca-file FILE trusts an authority of your own; nothing skips the check"
+        } else {
+            "hint: is the server running? `bellwether dev` starts one; --url names another"
+        };
         Failure::new(Exit::Server, format!("cannot reach {base}: {why}\n{hint}"))
     }
 }

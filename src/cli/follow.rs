@@ -94,6 +94,11 @@ impl<'a> Follow<'a> {
                 Ok(body) => {
                     if self.began {
                         tell("connected again");
+                    } else {
+                        tell(format_args!(
+                            "following what happens at {}; Ctrl-C ends it",
+                            self.client.base()
+                        ));
                     }
                     (self.body, self.began) = (Some(body), true);
                     return Ok(());

@@ -73,7 +73,11 @@ async fn follow(arguments: &Arguments) -> Result<(), Failure> {
     let server = arguments.access.open_of(&arguments.whose)?;
     let path = tail::stream(&server, &arguments.filters).await?;
     let forwarder = match &arguments.forward_to {
-        Some(url) => Some(Forwarder::new(url, signing_key(&server, arguments).await?)?),
+        Some(url) => {
+            // What is no address is said before a secret is.
+            let url = forward::checked(url)?;
+            Some(Forwarder::new(url, signing_key(&server, arguments).await?))
+        }
         None => None,
     };
     let mut follow = Follow::new(&server.client, path, arguments.from.cursor()?);

@@ -8,6 +8,7 @@ mod listings;
 mod refusals;
 mod replays;
 mod restoring;
+mod secured;
 mod terminals;
 mod triggers;
 

@@ -60,8 +60,9 @@ struct Sent<'a> {
 }
 
 impl Forwarder {
-    pub(super) fn new(url: &str, key: WebhookKey) -> Result<Self, Failure> {
-        Ok(Self { client: Client::new("", None), url: checked(url)?, key })
+    /// One to `url`, which was checked.
+    pub(super) fn new(url: String, key: WebhookKey) -> Self {
+        Self { client: Client::new("", None), url, key }
     }
 
     /// Posts `event`, which is `data` to the letter, until it is taken.

@@ -49,6 +49,32 @@ async fn a_key_is_asked_for_on_a_terminal_and_not_shown_while_it_is_typed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_work_shows_how_far_it_is_on_a_terminal_and_only_there() {
+    let shell = Shell::start(None).await;
+    let burst = |number: &'static str| {
+        let arguments = [
+            "trigger",
+            "UPGRADE",
+            "--burst",
+            "20",
+            "--phone-number",
+            number,
+            "--config",
+            "bellwether.toml",
+            "--url",
+        ];
+        let mut command = shell.command(&[&arguments[..], &[&shell.running.base]].concat());
+        command.env_remove("BELLWETHER_URL").env_remove("BELLWETHER_API_KEY");
+        command
+    };
+    let seen = on_a_terminal(&burst("15550000100")).stdin(Stdio::null()).output().unwrap();
+    let seen = String::from_utf8(seen.stdout).unwrap();
+    assert!(seen.contains("sending [") && seen.contains("] 20 of 20"), "{seen:?}");
+    let piped = super::ran(burst("15550000200")).await;
+    assert!(piped.well().contains("\"accepted\":20") && !piped.err.contains("sending"), "{}", piped.err);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn colours_are_for_a_terminal_on_which_they_are_wanted() {
     let receiver = Listening::start().await;
     let shell = Shell::start(Some(&receiver.url)).await;
