@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
+use serde_json::json;
+
+use super::output::print;
 use super::progress::Progress;
 use super::{ConfigFile, Exit, Failure, tell};
 use crate::config::Config;
@@ -21,6 +24,9 @@ pub(super) struct Arguments {
     to: PathBuf,
     #[command(flatten)]
     file: ConfigFile,
+    /// Print JSON: the file, its bytes, and as of when it is
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -31,6 +37,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         BackupError::Store(error) => Failure::new(Exit::Store, error),
         BackupError::Copy(message) => Failure::new(Exit::Failed, message),
     })?;
+    if arguments.json {
+        print(json!({"file": to, "bytes": bytes, "at": now.to_string()}))?;
+    }
     tell(format_args!(
         "{to} holds all that was in {path} at {now}: {bytes} bytes",
         to = to.display(),
@@ -73,12 +82,18 @@ fn watched<T: Send>(to: &Path, path: &Path, copying: impl FnOnce() -> T + Send) 
 pub(super) struct Resume {
     #[command(flatten)]
     file: ConfigFile,
+    /// Print JSON: whether anything was changed, and what is pending
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn resume(arguments: &Resume) -> Result<(), Failure> {
     let config = Config::load(arguments.file.path())?;
     let path = config.store.path.display();
     let resumed = sqlite::resume(&config.store.path).map_err(|error| Failure::new(Exit::Store, error))?;
+    if arguments.json {
+        print(json!({"resumed": resumed.is_some(), "pending": resumed}))?;
+    }
     match resumed {
         Some(pending) => tell(format_args!(
             "{path} takes the place of what it was copied from: the next start sends the {pending} that are pending"

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use secrecy::ExposeSecret;
+use serde_json::json;
 
-use super::{ConfigFile, Exit, Failure, say};
+use super::output::print;
+use super::{ConfigFile, Exit, Failure};
 use crate::config::{self, Config};
 use crate::env::Entropy;
 use crate::node::process::ProcessError;
@@ -18,18 +20,27 @@ const PLACEHOLDER: &str = "...";
 pub(super) struct Arguments {
     #[command(flatten)]
     file: ConfigFile,
+    /// Print JSON: what was found to be well, and notes
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(arguments.file.path())?;
-    say(format_args!("configuration  ok: {}", summary(&config)));
-    for oddity in oddities(arguments.file.path(), &config) {
-        say(format_args!("note: {oddity}"));
+    let notes = oddities(arguments.file.path(), &config);
+    if !arguments.json {
+        print(format_args!("configuration  ok: {}", summary(&config)))?;
+        notes.iter().try_for_each(|oddity| print(format_args!("note: {oddity}")))?;
     }
     let (key, told) = key(&config)?;
-    say(format_args!("key            ok{told}"));
-    say(format_args!("store          ok: {}", store(&config, key)?));
-    Ok(())
+    if !arguments.json {
+        print(format_args!("key            ok{told}"))?;
+    }
+    let store = store(&config, key)?;
+    if arguments.json {
+        return print(json!({"configuration": summary(&config), "store": store, "notes": notes}));
+    }
+    print(format_args!("store          ok: {store}"))
 }
 
 /// What a configuration without a mistake says.

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
+use super::output::print;
 use super::{ConfigFile, Exit, Failure, tell};
 use crate::config::{self, Config};
 use crate::env::{Clock, Entropy};
@@ -19,6 +22,9 @@ pub(super) struct Arguments {
     replace: bool,
     #[command(flatten)]
     file: ConfigFile,
+    /// Print JSON: as of when it is, what is pending, and where the store that was there is kept
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -30,6 +36,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         BackupError::Store(error) => Failure::new(Exit::Store, error),
         BackupError::Copy(message) => Failure::new(Exit::Failed, message),
     })?;
+    if arguments.json {
+        let (at, pending) = (restored.copied_at.to_string(), restored.pending);
+        print(json!({"store": path, "at": at, "pending": pending, "replaced": restored.replaced}))?;
+    }
     let (path, from, at) = (path.display(), from.display(), restored.copied_at);
     tell(format_args!(
         "{path} is what {from} holds, as of {at}: {} deliveries are pending",

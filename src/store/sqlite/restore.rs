@@ -42,13 +42,18 @@ pub fn restore(from: &Path, path: &Path, replace: bool, now: Timestamp) -> Resul
     let pending = fact(&store, "deliveries_0").map_err(Error::from)?.unwrap_or(0);
     let pending = u64::try_from(pending).unwrap_or(0);
     let partial = beside(path, ".restoring");
-    let file = begin(&partial)?;
-    copy(&store, from, &partial, copied_at)?;
-    file.sync_all().map_err(|error| cannot("write", &partial, &error))?;
-    let replaced = move_aside(path, now)?;
-    fs::rename(&partial, path).map_err(|error| cannot("rename what is restored to", path, &error))?;
-    sync_directory(path).map_err(|error| cannot("sync the directory of", path, &error))?;
-    Ok(Restored { copied_at, pending, replaced })
+    let put = begin(&partial).and_then(|file| {
+        copy(&store, from, &partial, copied_at)?;
+        file.sync_all().map_err(|error| cannot("write", &partial, &error))?;
+        let replaced = move_aside(path, now)?;
+        fs::rename(&partial, path).map_err(|error| cannot("rename what is restored to", path, &error))?;
+        sync_directory(path).map_err(|error| cannot("sync the directory of", path, &error))?;
+        Ok(Restored { copied_at, pending, replaced })
+    });
+    if put.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    put
 }
 
 /// Moves the files of the store at `path` aside but for its name, which goes on

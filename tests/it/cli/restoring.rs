@@ -22,12 +22,9 @@ async fn a_backup_takes_the_stores_place_while_nothing_serves_and_sends_nothing_
     let mut shell = Shell::start(Some(&receiver.url)).await;
     shell.change("15550000001", "TIER_1K").await;
     receiver.has(1).await;
-    let copied = shell.of_store(&["backup", "copy.db"]).await;
-    assert!(
-        copied.well().is_empty() && copied.err.contains("bellwether restore FILE --replace"),
-        "{}",
-        copied.err
-    );
+    let copied = shell.of_store(&["backup", "copy.db", "--json"]).await;
+    assert_eq!(copied.json()["file"], "copy.db");
+    assert!(copied.err.contains("bellwether restore FILE --replace"), "{}", copied.err);
     shell.change("15550000002", "TIER_1K").await;
     receiver.has(2).await;
 
@@ -46,11 +43,9 @@ async fn a_backup_takes_the_stores_place_while_nothing_serves_and_sends_nothing_
         "{}",
         there.err
     );
-    let restored = shell.of_store(&["restore", "copy.db", "--replace"]).await;
-    restored.well();
-    let aside =
-        restored.err.lines().find_map(|line| line.strip_prefix("what was there is kept as ")).unwrap();
-    let aside = aside.split(';').next().unwrap().to_owned();
+    let restored = shell.of_store(&["restore", "copy.db", "--replace", "--json"]).await;
+    assert_eq!(restored.json()["pending"], 0);
+    let aside = restored.json()["replaced"].as_str().unwrap().to_owned();
 
     shell.running = Running::start(shell.directory.path(), &[]);
     assert_eq!(shell.numbers().await, 1, "as it was at the backup");
@@ -59,7 +54,8 @@ async fn a_backup_takes_the_stores_place_while_nothing_serves_and_sends_nothing_
     assert!(ready.out.contains("paused"), "{}", ready.out);
     shell.change("15550000003", "TIER_1K").await;
     shell.running.kill();
-    let resumed = shell.of_store(&["resume"]).await;
+    let resumed = shell.of_store(&["resume", "--json"]).await;
+    assert_eq!(resumed.json()["resumed"], true);
     assert!(resumed.err.contains("takes the place"), "{}", resumed.err);
     shell.running = Running::start(shell.directory.path(), &[]);
     receiver.has(3).await;
