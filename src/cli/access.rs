@@ -71,7 +71,7 @@ impl Access {
 
     fn open_for(&self, account: Option<&str>) -> Result<Server, Failure> {
         let mut said = Surroundings::of_process();
-        let found = self.find(&said)?;
+        let found = self.find(&mut said)?;
         let url = checked(&found.url)?;
         let key = match (&self.api_key_file, said.api_key.take(), found.api_key) {
             (Some(file), ..) => key_in(file)?,
@@ -86,14 +86,15 @@ impl Access {
     }
 
     /// The server that is named, if one is; else the one of this configuration, which
-    /// knows the operator's key, too.
-    pub(super) fn open_or(&self, config: Option<&Config>) -> Result<Server, Failure> {
+    /// knows the operator's key, too. If the configuration was `chosen`, and not just
+    /// found here, the environment's key will do.
+    pub(super) fn open_or(&self, config: Option<&Config>, chosen: bool) -> Result<Server, Failure> {
         let named = self.url.is_some() || self.profile.is_some();
         let Some(config) = config.filter(|_| !named) else { return self.open() };
         let said = Surroundings::of_process();
         let key = match &self.api_key_file {
             Some(file) => Some(key_in(file)?),
-            None => config.operator.key.clone().or(said.api_key),
+            None => config.operator.key.clone().or(said.api_key.filter(|_| chosen)),
         };
         let client = Client::trusting(&local(config), key, self.ca_file.as_deref())?;
         Ok(Server::new(client, self.output(), None))
@@ -104,8 +105,9 @@ impl Access {
         Output::new(self.json, Surroundings::of_process().no_color)
     }
 
-    /// The one place that says where the server is.
-    fn find(&self, said: &Surroundings) -> Result<Profile, Failure> {
+    /// The one place that says where the server is. What a directory says, which may be
+    /// somebody else's, is not given the key of the environment.
+    fn find(&self, said: &mut Surroundings) -> Result<Profile, Failure> {
         if self.url.is_some() && self.profile.is_some() {
             let what = "--url and --profile both name a server\nhint: leave one out: a profile's key goes to its own address only";
             return Err(Failure::new(Exit::Usage, what));
@@ -127,7 +129,10 @@ impl Access {
                 let name = name.clone();
                 kept.profiles.remove(&name).ok_or_else(|| unknown(&name, &kept))
             }
-            None => of_dev().unwrap_or_else(|| Err(Failure::new(Exit::Usage, NO_SERVER))),
+            None => {
+                said.api_key = None;
+                of_dev().unwrap_or_else(|| Err(Failure::new(Exit::Usage, NO_SERVER)))
+            }
         }
     }
 

@@ -103,7 +103,7 @@ async fn look(arguments: &Arguments) -> Result<Findings, Failure> {
         local::look(file.as_deref(), config, &mut findings);
         local::ask_meta(config, &env, &mut findings).await;
     }
-    let server = arguments.access.open_or(config.as_ref())?;
+    let server = arguments.access.open_or(config.as_ref(), arguments.file.path().is_some())?;
     if remote::look(&server, &env, &mut findings).await {
         if let Some(config) = &config {
             let at = arguments.public_url.as_deref();

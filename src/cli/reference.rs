@@ -23,7 +23,8 @@ Commands that talk to a server find it in one of these places, the first that sa
 `bellwether dev` ran, that server.
 
 The key is that of `--api-key-file`, of `BELLWETHER_API_KEY`, or of the profile; on a terminal it is asked for. It is never
-an argument, which other users of the machine could read. A profile's key goes to the profile's address only. The account
+an argument, which other users of the machine could read. A profile's key goes to the profile's address only, and a server
+that is only found in the directory is given the key that is found there only. The account
 is that of `--account`, `BELLWETHER_ACCOUNT` or the profile, or the only one that the key may see.
 
 `bellwether login` keeps a profile in `~/.config/bellwether/profiles.toml` (`$XDG_CONFIG_HOME`), for its owner alone:

@@ -106,6 +106,25 @@ async fn a_profile_is_for_its_owner_alone_and_its_key_for_its_own_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_a_directory_names_gets_no_key_but_the_one_that_is_there() {
+    let shell = Shell::start(None).await;
+    let elsewhere = TempDir::new();
+    std::fs::create_dir(elsewhere.path().join(".bellwether")).unwrap();
+    let named = format!(
+        "server.listen = '{}'\noperator.key = 'planted-by-somebody-else'\n",
+        shell.running.base.trim_start_matches("http://")
+    );
+    std::fs::write(elsewhere.path().join(".bellwether/dev.toml"), named).unwrap();
+    for arguments in [&["accounts", "list"][..], &["doctor"]] {
+        let mut there = command(elsewhere.path(), arguments);
+        there.env("BELLWETHER_API_KEY", OPERATOR);
+        let refused = ran(there).await;
+        let told = format!("{}{}", refused.out, refused.err);
+        assert!(told.contains("this needs a valid API key"), "the good key did not go there: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_read_enough_ends_a_listing_and_a_tail_without_a_word() {
     let shell = Shell::start(None).await;
     for number in 0..3 {
