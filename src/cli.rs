@@ -1,21 +1,44 @@
 //! The command line. Data goes to standard output, everything else to standard
 //! error; every end has its exit code ([`Exit`]); errors end in a hint.
 
+mod access;
+mod accounts;
 mod backup;
 mod bench;
 mod check;
 mod client;
+mod completions;
+mod deliveries;
 mod dev;
+mod doctor;
+mod ending;
+mod events;
+mod follow;
+mod keys;
+mod listen;
+mod login;
+mod numbers;
+mod output;
+mod progress;
+mod prompt;
 mod receiver;
+#[cfg(test)]
+mod reference;
+mod restore;
+mod route;
 mod serve;
+mod server;
+mod tail;
 mod trigger;
+mod wabas;
+mod webhooks;
 
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::ConfigError;
 use crate::node::process::ProcessError;
@@ -40,10 +63,36 @@ enum Command {
     Trigger(trigger::Arguments),
     /// Check the configuration, the key file and the store, and say what is wrong
     Check(check::Arguments),
+    /// Look at everything a server needs, from the disk to each webhook, and say what is not well
+    Doctor(doctor::Arguments),
     /// Copy the store, also while a server uses it; the copy sends nothing when started
     Backup(backup::Arguments),
+    /// Put a copy in the place of the store; it sends nothing when started
+    Restore(restore::Arguments),
     /// Let a copy take the original's place: the next server sends what is pending
     Resume(backup::Resume),
+    /// Keep a server and a key as a profile, for the commands below
+    Login(login::Arguments),
+    /// Accounts: the customers
+    Accounts(accounts::Arguments),
+    /// Business accounts (WABAs): whose they are, and what waits for one
+    Wabas(wabas::Arguments),
+    /// API keys
+    Keys(keys::Arguments),
+    /// Webhooks: where events go, and how each fares
+    Webhooks(webhooks::Arguments),
+    /// Business numbers: how they stand, and how that came about
+    Numbers(numbers::Arguments),
+    /// Events: what was accepted
+    Events(events::Arguments),
+    /// Deliveries: what became of each event, and replaying
+    Deliveries(deliveries::Arguments),
+    /// Bring an account's events to a receiver on this machine, without an address of your own
+    Listen(listen::Arguments),
+    /// Print a shell's completions
+    Completions(completions::Arguments),
+    /// Print a manual page, or write them all
+    Man(completions::ManArguments),
     /// Measure how fast this machine runs a server, beside the limit of the same machine
     Bench(bench::Arguments),
 }
@@ -73,7 +122,10 @@ Exit codes:
   6  the address can't be listened on
   7  stopped before everything under way had ended
   8  the server can't be reached, or refused
-  9  a part of the server ended that must not: start again";
+  9  a part of the server ended that must not: start again
+  10 the API key is missing, wrong, or may not do this
+  11 there is no such account, webhook, event..
+  12 something that was looked at is not well";
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +150,12 @@ pub enum Exit {
     Server = 8,
     /// A part of the server ended that must not.
     Broken = 9,
+    /// The API key is missing, wrong, or may not do this.
+    Key = 10,
+    /// There is no such thing.
+    Missing = 11,
+    /// Something that was looked at is not well.
+    Unwell = 12,
 }
 
 /// Why a command failed: what to say, and the exit code.
@@ -138,6 +196,14 @@ impl From<ProcessError> for Failure {
     }
 }
 
+/// The heading of options that say which server a command talks to.
+const SERVER: &str = "Server";
+
+/// The definitions of all commands.
+fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Parses this process's arguments, runs the command, says why it failed.
 pub fn run() -> ExitCode {
     let ran = match Arguments::parse().command {
@@ -145,13 +211,30 @@ pub fn run() -> ExitCode {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Trigger(arguments) => trigger::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
         Command::Resume(arguments) => backup::resume(&arguments),
+        Command::Login(arguments) => login::run(&arguments),
+        Command::Accounts(arguments) => accounts::run(&arguments),
+        Command::Wabas(arguments) => wabas::run(&arguments),
+        Command::Keys(arguments) => keys::run(&arguments),
+        Command::Webhooks(arguments) => webhooks::run(&arguments),
+        Command::Numbers(arguments) => numbers::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
+        Command::Deliveries(arguments) => deliveries::run(&arguments),
+        Command::Listen(arguments) => listen::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => completions::man(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            // Nothing to say: whoever read the output has read enough.
+            if failure.message.is_empty() {
+                return ExitCode::from(failure.exit as u8);
+            }
             logs::last_words(format!("{}{}", failure.mark, failure.message));
             ExitCode::from(failure.exit as u8)
         }

@@ -10,6 +10,7 @@ mod graph;
 mod key_file;
 mod keys;
 mod problem;
+mod profiles;
 mod reader;
 mod reference;
 mod renewal;
@@ -27,6 +28,7 @@ pub use exposed::readable_by_all;
 pub use failpoint::EXIT_CODE as FAILPOINT_EXIT_CODE;
 pub use key_file::{check_key_file, secret_key};
 pub use problem::{ConfigError, Problem};
+pub use profiles::{Profile, Profiles, Surroundings, profiles_file};
 pub use reference::reference;
 pub use renewal::Renewal;
 

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use secrecy::ExposeSecret;
+use serde_json::json;
 
-use super::{ConfigFile, Exit, Failure, say};
+use super::output::print;
+use super::{ConfigFile, Exit, Failure};
 use crate::config::{self, Config};
 use crate::env::{Entropy, Env};
-use crate::node::process::{ProcessError, check_way_out};
+use crate::node::process::{ProcessError, ways_out};
 use crate::secrets::Vault;
 use crate::store::sqlite::{self, Inspected, Problem, inspect};
 
@@ -18,27 +20,44 @@ const PLACEHOLDER: &str = "...";
 pub(super) struct Arguments {
     #[command(flatten)]
     file: ConfigFile,
+    /// Print JSON: what was found to be well, and notes
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(arguments.file.path())?;
-    say(format_args!(
-        "configuration  ok: listens on {}, {} Meta app(s)",
-        config.server.listen,
-        config.meta.apps.len()
-    ));
-    check_way_out(&config, &Env::real())?;
-    note_oddities(arguments.file.path(), &config);
-    let key = check_key(&config)?;
-    check_store(&config, key)
+    ways_out(&config, &Env::real())?;
+    let mut notes = oddities(arguments.file.path(), &config);
+    if !arguments.json {
+        print(format_args!("configuration  ok: {}", summary(&config)))?;
+        notes.iter().try_for_each(|oddity| print(format_args!("note: {oddity}")))?;
+    }
+    let (key, told) = key(&config)?;
+    if !arguments.json {
+        print(format_args!("key            ok{told}"))?;
+    }
+    let (store, note) = store(&config, key)?;
+    if arguments.json {
+        notes.extend(note);
+        return print(json!({"configuration": summary(&config), "store": store, "notes": notes}));
+    }
+    print(format_args!("store          ok: {store}"))?;
+    note.iter().try_for_each(|note| print(format_args!("note: {note}")))
 }
 
-/// Says what keeps no server from starting and is likely not meant.
-fn note_oddities(file: Option<&Path>, config: &Config) {
+/// What a configuration without a mistake says.
+pub(super) fn summary(config: &Config) -> String {
+    format!("listens on {}, {} Meta app(s)", config.server.listen, config.meta.apps.len())
+}
+
+/// What keeps no server from starting and is likely not meant.
+pub(super) fn oddities(file: Option<&Path>, config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
     if config.meta.apps.is_empty() {
-        say(
-            "note: no Meta app is configured: nothing that Meta posts is taken; set meta.apps.NAME.app_secret",
-        );
+        let what =
+            "no Meta app is configured: nothing that Meta posts is taken; set meta.apps.NAME.app_secret";
+        found.push(what.to_owned());
     }
     for (name, app) in &config.meta.apps {
         let token = app.verify_token.as_ref().is_some_and(|token| token.expose_secret() == PLACEHOLDER);
@@ -48,36 +67,38 @@ fn note_oddities(file: Option<&Path>, config: &Config) {
             ("verify_token", token.then_some("anyone can guess it")),
         ] {
             if let Some(effect) = effect {
-                say(format_args!(
-                    "note: meta.apps.{name}.{key} is {PLACEHOLDER:?}, as the examples have it: {effect}; set your own"
+                found.push(format!(
+                    "meta.apps.{name}.{key} is {PLACEHOLDER:?}, as the examples have it: {effect}; set your own"
                 ));
             }
         }
     }
     if config.delivery.paused {
-        say("note: delivery.paused is set: nothing is sent until it is false and the server was restarted");
+        let what = "delivery.paused is set: nothing is sent until it is false and the server was restarted";
+        found.push(what.to_owned());
     }
     // It was read a moment ago; should it be gone now, the next start says so.
     if let Some(file) = file.filter(|file| config::readable_by_all(file).unwrap_or(false)) {
         let file = file.display();
-        say(format_args!("note: {file} holds secrets and every user may read it: chmod 600 {file}"));
+        found.push(format!("{file} holds secrets and every user may read it: chmod 600 {file}"));
     }
+    found
 }
 
-/// The key, if there is one yet.
-fn check_key(config: &Config) -> Result<Option<[u8; 32]>, Failure> {
+/// The key, if there is one yet, and what is to be said of it.
+pub(super) fn key(config: &Config) -> Result<(Option<[u8; 32]>, String), Failure> {
     config::check_key_file(config)?;
     let file = &config.secrets.key_file;
     if config.secrets.key.is_none() && !file.exists() {
-        say(format_args!("key            ok: {} will be created at the first start", file.display()));
-        return Ok(None);
+        return Ok((None, format!(": {} will be created at the first start", file.display())));
     }
     let key = config::secret_key(&config.secrets, &Entropy::from_system())?;
-    say("key            ok");
-    Ok(Some(key))
+    Ok((Some(key), String::new()))
 }
 
-fn check_store(config: &Config, key: Option<[u8; 32]>) -> Result<(), Failure> {
+/// Where the store is, if it can be used with this key, and what else is to be said of
+/// it; looks at all of it.
+pub(super) fn store(config: &Config, key: Option<[u8; 32]>) -> Result<(String, Option<String>), Failure> {
     let path = &config.store.path;
     match inspect(path) {
         Ok(Inspected { key_check: Some(check), .. })
@@ -86,15 +107,17 @@ fn check_store(config: &Config, key: Option<[u8; 32]>) -> Result<(), Failure> {
             Err(ProcessError::OtherKey.into())
         }
         Ok(Inspected { copied_at, .. }) => {
-            say(format_args!("store          ok: {}", path.display()));
-            if let Some(at) = copied_at {
-                say(format_args!(
-                    "note: the store is a copy, made at {at}: nothing is sent before `bellwether resume` was run"
-                ));
-            }
-            Ok(())
+            let note = copied_at.map(|at| {
+                format!(
+                    "the store is a copy, made at {at}: nothing is sent before `bellwether resume` was run"
+                )
+            });
+            Ok((path.display().to_string(), note))
         }
-        Err(Problem::Missing) => check_directory(config),
+        Err(Problem::Missing) => {
+            sqlite::check_directory(path).map_err(|error| Failure::new(Exit::Store, error))?;
+            Ok((format!("{} will be created at the first start", path.display()), None))
+        }
         Err(Problem::Unusable(reason)) => Err(Failure::new(Exit::Store, reason)),
         Err(Problem::Damaged(what)) => Err(Failure::new(
             Exit::Store,
@@ -104,11 +127,4 @@ fn check_store(config: &Config, key: Option<[u8; 32]>) -> Result<(), Failure> {
             ),
         )),
     }
-}
-
-fn check_directory(config: &Config) -> Result<(), Failure> {
-    let path = &config.store.path;
-    sqlite::check_directory(path).map_err(|error| Failure::new(Exit::Store, error))?;
-    say(format_args!("store          ok: {} will be created at the first start", path.display()));
-    Ok(())
 }

@@ -34,7 +34,7 @@ use crate::telemetry::{Metrics, logs};
 pub(super) const DIRECTORY: &str = ".bellwether";
 
 /// The account that `dev` registers.
-const ACCOUNT: &str = "b1a5ed00-0000-4000-8000-000000000001";
+pub(super) const ACCOUNT: &str = "b1a5ed00-0000-4000-8000-000000000001";
 
 /// The business account of the seed's samples.
 pub(super) const BUSINESS_ACCOUNT: &str = "102290129340398";
@@ -304,12 +304,12 @@ fn next_steps(config: &Config, base: &str, receiver_url: &str) -> String {
         "Try next, in another terminal:\n\
          \x20 bellwether trigger DOWNGRADE\n\
          \x20 bellwether trigger business_capability_update --max-daily-conversations-per-business 100000\n\
+         \x20 bellwether events list\n\
+         \x20 bellwether deliveries tail\n\
+         \x20 your own receiver: bellwether webhooks put http://localhost:3000/\n\
+         \x20 (and back to this one: bellwether webhooks put {receiver_url})\n\
+         They find this server because it keeps its configuration here. From elsewhere, or without them:\n\
          \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/accounts/{account}/events\n\
-         \x20 curl -H 'Authorization: Bearer {key}' {base}/v1/accounts/{account}/deliveries\n\
-         \x20 your own receiver: curl -X POST -H 'Authorization: Bearer {key}' \\\n\
-         \x20   -d '[{{\"subAccountId\": \"*\", \"url\": \"http://localhost:3000/\", \"type\": \"CABM\"}}]' \\\n\
-         \x20   {base}/api/v1/accounts/{account}/webhooks\n\
-         \x20 (and back to this one: the same with {receiver_url})\n\
          The whole API: {base}/docs\n\n\
          (`bellwether` is target/release/bellwether, or `cargo run --release --`.) Ctrl-C ends this."
     )

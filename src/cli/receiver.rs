@@ -56,7 +56,7 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
 }
 
 /// Whether the signature is ours and fresh (Standard Webhooks 1.0).
-fn is_genuine(key: &WebhookKey, headers: &HeaderMap, body: &[u8]) -> bool {
+pub(super) fn is_genuine(key: &WebhookKey, headers: &HeaderMap, body: &[u8]) -> bool {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let (Some(id), Some(seconds), Some(signatures)) =
         (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"))

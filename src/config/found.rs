@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::keys;
 use super::problem::{Origin, Problem};
+use super::profiles;
 
 /// A value as it was set.
 #[derive(Clone)]
@@ -83,6 +84,9 @@ impl Found {
         let Some(spelled) = name.strip_prefix(keys::PREFIX) else {
             return;
         };
+        if profiles::VARIABLES.contains(&name) {
+            return;
+        }
         let path = spelled.to_lowercase().replace("__", ".");
         let origin = Origin::Variable(name.to_owned());
         if keys::at(&path).is_some() {

@@ -307,10 +307,14 @@ fn loaded(delivery: &config::Delivery) -> usize {
     }
 }
 
-/// Whether the way out can be set up as configured: whom to trust, whom to ask for
-/// addresses.
-pub fn check_way_out(config: &Config, env: &Env) -> Result<(), ProcessError> {
-    transport(config, watch::channel(Arc::default()).1, env).map(drop)
+/// The ways out as `config` has them, to receivers and to the Graph API, for who only
+/// looks whether they lead anywhere.
+pub fn ways_out(config: &Config, env: &Env) -> Result<(HttpTransport, HttpTransport), ProcessError> {
+    let ways = Ways::of(config, config.server.listen);
+    Ok((
+        transport(config, ways.deliveries.subscribe(), env)?,
+        transport(config, ways.graph.subscribe(), env)?,
+    ))
 }
 
 fn transport(

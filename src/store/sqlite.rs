@@ -40,6 +40,7 @@ mod queries;
 mod readers;
 mod reconciliations;
 mod replays;
+mod restore;
 mod retire;
 mod routes;
 mod rows;
@@ -66,6 +67,7 @@ pub use connection::{Inspected, Problem, check_directory, inspect};
 use damage::Damage;
 use overlay::Overlay;
 use readers::{LONGEST_QUERY, Readers, Shared};
+pub use restore::{Restored, restore};
 use space::Space;
 use writer::{Handle, State};
 

@@ -65,7 +65,7 @@ fn no_store(path: &Path) -> Error {
     )
 }
 
-fn open_to_copy(path: &Path) -> Result<Connection, Error> {
+pub(super) fn open_to_copy(path: &Path) -> Result<Connection, Error> {
     if !path.exists() {
         return Err(no_store(path));
     }
@@ -84,7 +84,7 @@ fn refuse_to_overwrite(to: &Path) -> Result<(), BackupError> {
     Err(BackupError::Copy(format!("{to} is there already\nhint: name a file that is not")))
 }
 
-fn cannot(do_what: &str, path: &Path, error: &dyn std::error::Error) -> BackupError {
+pub(super) fn cannot(do_what: &str, path: &Path, error: &dyn std::error::Error) -> BackupError {
     BackupError::Copy(format!(
         "cannot {do_what} {}: {error}\nhint: check that its directory exists, has space and may be written by this user",
         path.display()
@@ -93,7 +93,7 @@ fn cannot(do_what: &str, path: &Path, error: &dyn std::error::Error) -> BackupEr
 
 /// An empty file for this user alone, locked while the handle lives. What an
 /// interrupted copy has left is begun anew.
-fn begin(partial: &Path) -> Result<File, BackupError> {
+pub(super) fn begin(partial: &Path) -> Result<File, BackupError> {
     let opened = File::options().create(true).truncate(false).write(true).mode(OWN).open(partial);
     let file = opened.map_err(|error| cannot("create", partial, &error))?;
     match file.try_lock() {
@@ -111,7 +111,12 @@ fn begin(partial: &Path) -> Result<File, BackupError> {
 
 /// One read of the whole store, which holds up nobody, into the empty file at
 /// `partial`; then the mark.
-fn copy(store: &Connection, path: &Path, partial: &Path, now: Timestamp) -> Result<(), BackupError> {
+pub(super) fn copy(
+    store: &Connection,
+    path: &Path,
+    partial: &Path,
+    now: Timestamp,
+) -> Result<(), BackupError> {
     let name = partial.to_str().ok_or_else(|| {
         let hint = "give it a name that is UTF-8";
         BackupError::Copy(format!("SQLite can't write {}\nhint: {hint}", partial.display()))
@@ -135,7 +140,7 @@ fn mark(partial: &Path, now: Timestamp) -> rusqlite::Result<()> {
     copy.close().map_err(|(_, error)| error)
 }
 
-fn sync_directory(of: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(of: &Path) -> io::Result<()> {
     let parent = of.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }

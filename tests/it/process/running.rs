@@ -280,7 +280,12 @@ pub(crate) struct Listening {
 
 impl Listening {
     pub(crate) async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(0).await
+    }
+
+    /// The same, at a port that was free a moment ago.
+    pub(crate) async fn start_at(port: u16) -> Self {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let (stop, stopped) = watch::channel(false);
         let this = Self { url, log: Arc::default(), takes: Arc::default(), _stop: Arc::new(stop) };

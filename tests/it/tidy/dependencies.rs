@@ -50,7 +50,7 @@ const BOMBS: &str = "what can't inflate anything needs no limits for it";
 const SQLITE: &str = "two bindings clash over the library's name: rusqlite is the one";
 
 /// Direct dependencies of the program, each of which has to be worth its place.
-const MOST_DIRECT: usize = 32;
+const MOST_DIRECT: usize = 35;
 
 /// Packages that are in the lockfile more than once, and why that can't be helped.
 const TWICE: [(&str, &str); 5] = [
