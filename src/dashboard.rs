@@ -180,8 +180,9 @@ mod tests {
     /// makes elements of text.
     #[test]
     fn no_module_turns_text_into_elements_or_code() {
-        const NEVER: [&str; 8] = [
+        const NEVER: [&str; 9] = [
             "innerHTML",
+            "dangerouslySet",
             "outerHTML",
             "insertAdjacentHTML",
             "document.write",

@@ -6,6 +6,9 @@ import { Due, Empty, Field, Heading, Pill, Table, Tabs, Time } from '/dashboard/
 import { phone, place, why, words } from '/dashboard/format.js';
 import { ReplayButton } from '/dashboard/replay.js';
 
+/** As many rows are kept while more and more are told of. */
+const MOST_LIVE = 500;
+
 const STATES = ['pending', 'exhausted', 'delivered', 'superseded', 'canceled'];
 
 export function Deliveries({ account, base, canWrite, query }) {
@@ -55,14 +58,17 @@ function patched(items, delivery, fits) {
   const known = items.some(({ deliveryId }) => deliveryId === delivery.deliveryId);
   if (!fits) return items.filter(({ deliveryId }) => deliveryId !== delivery.deliveryId);
   if (known) return items.map((item) => (item.deliveryId === delivery.deliveryId ? delivery : item));
-  return [delivery, ...items].sort((a, b) => b.createdAt.localeCompare(a.createdAt));
+  return [delivery, ...items].sort((a, b) => b.createdAt.localeCompare(a.createdAt)).slice(0, MOST_LIVE);
 }
 
 /** The account's webhooks by name: `all`, and `of(id)`. */
 export function useWebhookNames(account) {
   const { items } = useListing(`/v1/accounts/${account}/webhooks`, {}, 500);
-  const all = (items ?? []).map((webhook) => ({ ...webhook, name: `${webhook.subAccountId} ${webhook.type} · ${place(webhook.url).host}` }));
-  return { all, of: (id) => all.find(({ webhookId }) => webhookId === id)?.name };
+  const all = (items ?? []).map((webhook) => {
+    const { host } = place(webhook.url);
+    return { ...webhook, host, name: `${webhook.subAccountId} ${webhook.type} · ${host}` };
+  });
+  return { all, of: (id) => all.find(({ webhookId }) => webhookId === id) };
 }
 
 /** What tells of a delivery; the webhook among it unless it is known already. */
@@ -70,8 +76,8 @@ export function deliveryColumns(base, names) {
   return [
     { name: 'Accepted', cell: ({ deliveryId, createdAt }) => html`<a href=${`${base}/deliveries/${deliveryId}`}><${Time} at=${createdAt} /></a>` },
     { name: 'Number', cell: ({ phoneNumber }) => (phoneNumber ? html`<a class="num nowrap" href=${`${base}/numbers/${phoneNumber}`}>${phone(phoneNumber)}</a>` : html`<span class="soft">none</span>`) },
-    { name: 'Event', cell: ({ eventType }) => words(eventType) },
-    ...(names ? [{ name: 'Webhook', cell: ({ webhookId }) => html`<a href=${`${base}/webhooks/${webhookId}`}>${names.of(webhookId) ?? 'deleted'}</a>` }] : []),
+    { name: 'Event', cell: ({ eventType }) => words(eventType).replace(/ update$/, '') },
+    ...(names ? [{ name: 'Webhook', cell: ({ webhookId }) => html`<a title=${names.of(webhookId)?.name} href=${`${base}/webhooks/${webhookId}`}>${names.of(webhookId)?.host ?? 'deleted'}</a>` }] : []),
     { name: 'Status', cell: ({ status }) => html`<${Pill}>${status}<//>` },
     { name: 'Why', kind: 'wide', cell: (delivery) => reason(delivery) },
     { name: 'Attempts', kind: 'right', cell: ({ attemptCount }) => attemptCount },
@@ -88,5 +94,5 @@ function reason({ status, lastAttempt, supersededBy }) {
 function next(status, at) {
   if (at) return html`<${Due} at=${at} />`;
   if (status === 'pending') return html`<span class="soft">behind an earlier one</span>`;
-  return status === 'exhausted' ? html`<span class="soft">by replay only</span>` : html`<span class="soft">–</span>`;
+  return status === 'exhausted' ? html`<span class="soft">none</span>` : html`<span class="soft">–</span>`;
 }

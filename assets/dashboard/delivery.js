@@ -19,7 +19,7 @@ export function DeliveryPage({ account, base, canWrite, id }) {
   if (!value) return html`${crumb}<${Heading} title="Delivery" />${problem ? html`<${Trouble} problem=${problem} retry=${reload} />` : html`<${Loading} />`}`;
   const replayable = ['exhausted', 'superseded', 'delivered'].includes(value.status);
   const what = event.value ? happened(event.value) : words(value.eventType);
-  const title = `${what[0].toUpperCase()}${what.slice(1)}${value.phoneNumber ? ` of ${phone(value.phoneNumber)}` : ''}`;
+  const title = `${what[0].toUpperCase()}${what.slice(1)}${value.phoneNumber ? `, ${phone(value.phoneNumber)}` : ''}`;
   const replay = async () => {
     await call('POST', `${path}/replay`);
     await reload();

@@ -26,6 +26,7 @@ export function distance(text, now = Date.now()) {
 
 /** A span of milliseconds in one unit. */
 export function span(ms) {
+  if (ms < 10) return `${Math.round(ms * 10) / 10} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 90_000) return `${Math.round(ms / 1000)} s`;
   if (ms < 90 * 60_000) return `${Math.round(ms / 60_000)} min`;
@@ -45,9 +46,16 @@ export function limit(word) {
   return thousand === 'NOT_SET' ? 'not set' : thousand;
 }
 
-/** Where a limit stands on the ladder, from 1; 0 if on none of its steps. */
+/** How many steps of the ladder a limit has climbed; 0 if it is below all, or no limit. */
 export function step(word) {
-  return LADDER.indexOf(limit(word)) + 1;
+  const most = conversations(limit(word));
+  return LADDER.filter((rung) => conversations(rung) <= most).length;
+}
+
+function conversations(text) {
+  if (text === 'Unlimited') return Infinity;
+  const [, digits, unit] = /^(\d+)([KM]?)$/i.exec(text) ?? [];
+  return digits ? Number(digits) * ({ K: 1_000, M: 1_000_000 }[unit.toUpperCase()] ?? 1) : -1;
 }
 
 /** A number's digits in groups that can be read. */

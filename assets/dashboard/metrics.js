@@ -8,6 +8,12 @@ import { count, span } from '/dashboard/format.js';
 const EVERY_MS = 2000;
 const KEPT = 300;
 
+const KEPT_INSIDE = {
+  title: 'No metrics here',
+  detail: 'the proxy in front does not pass /metrics on',
+  hint: 'which is right where everybody can ask; open the dashboard from inside, without that proxy, to see this page',
+};
+
 /** The samples of an OpenMetrics text: name, labels, value. */
 export function parse(text) {
   const samples = [];
@@ -46,10 +52,12 @@ function useMetrics() {
     const look = async () => {
       try {
         const [metrics, readiness] = await Promise.all([fetch('/metrics'), fetch('/readyz')]);
-        const samples = parse(await metrics.text());
+        // A proxy may keep both inside, as it should on the Internet.
+        const kept = !metrics.ok || !metrics.headers.get('content-type')?.startsWith('application/openmetrics-text');
+        setProblem(kept ? KEPT_INSIDE : null);
         setReady((await readiness.text()).trim());
-        setProblem(null);
-        setLooks((looks) => [...looks.slice(-KEPT), { at: Date.now() / 1000, samples }]);
+        const samples = kept ? [] : parse(await metrics.text());
+        if (!kept) setLooks((looks) => [...looks.slice(-KEPT), { at: Date.now() / 1000, samples }]);
       } catch {
         setProblem({ title: 'No answer', detail: 'the server can’t be reached' });
       }
@@ -122,7 +130,7 @@ function Lines({ title, at, lines, now, unit, least = 0.01 }) {
     scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, least) * 1.1] } },
     cursor: { show: false },
     series: [{}, ...lines.map(([, , tone]) => ({ stroke: colours[tone], width: 2, spanGaps: true, points: { show: false } }))],
-    axes: [timeAxis(colours), axis(colours, { size: 62, values: (_, splits) => splits.map((value) => unit(Math.round(value * 1000) / 1000)) })],
+    axes: [timeAxis(colours), axis(colours, { size: 62, values: (_, splits) => splits.map((value) => unit(Math.round(value * 10_000) / 10_000)) })],
   });
   return html`<${Chart} title=${title} data=${data} options=${options}>
     <p class="legend">${lines.map(([name, values, tone]) => html`<span><i class=${KEYS[tone]}></i>${name}: ${now(values)}</span>`)}</p>

@@ -12,7 +12,7 @@ export function NumberPage({ account, base, digits }) {
   const path = `/v1/accounts/${account}/phone-numbers/${digits}`;
   const number = useThing(path);
   const history = useListing(`${path}/history`, {}, 200);
-  const events = useListing(`/v1/accounts/${account}/events`, { phoneNumber: digits }, 20);
+  const events = useListing(`/v1/accounts/${account}/events`, { phoneNumber: digits }, 100);
   const deliveries = useListing(`/v1/accounts/${account}/deliveries`, { phoneNumber: digits }, 20);
   const health = useArrears(account);
   const names = useWebhookNames(account);
@@ -28,7 +28,7 @@ export function NumberPage({ account, base, digits }) {
     <${Heading} title=${phone(digits)} />
     ${!value && (problem ? html`<${Trouble} problem=${problem} retry=${number.reload} />` : html`<${Loading} />`)}
     ${value && html`<${Standing} number=${value} arrears=${html`<${Arrears} of=${health.of(digits)} base=${base} number=${digits} />`} />`}
-    <section><h2>How it came to that</h2><${History} history=${history} /></section>
+    <section><h2>How it came to that</h2><${History} history=${history} events=${events.items ?? []} /></section>
     <section><h2>Events</h2>
       <${Table} label="Events" listing=${events} id=${(event) => event.eventId} columns=${eventColumns}
         empty=${html`<${Empty} title="No event of this number is kept.">Events are made of changes that Meta notifies; <code>bellwether trigger</code> makes one for a try.<//>`} />
@@ -70,12 +70,12 @@ function notes(test, derived, stale, snapshot, resends) {
   return all.filter(Boolean).join(', ') || html`<span class="soft">none</span>`;
 }
 
-function History({ history }) {
+function History({ history, events }) {
   const { items, problem, reload } = history;
-  const chart = useMemo(() => items && drawn(items), [items]);
+  const chart = useMemo(() => items && drawn(items, events), [items, events]);
   if (!items) return problem ? html`<${Trouble} problem=${problem} retry=${reload} />` : html`<${Loading} />`;
   if (items.length === 0) return html`<${Empty} title="Nothing has changed yet." />`;
-  return html`${chart && html`<${Chart} key=${items.length} title="Messaging limit" data=${chart.data} options=${chart.options}>
+  return html`${chart && html`<${Chart} key=${`${items.length} ${events.length}`} title="Messaging limit" data=${chart.data} options=${chart.options}>
       <p class="legend"><span><i class="a"></i>limit</span><span><i class="b"></i>flagged</span><span><i></i>flag taken back</span><span><i class="c"></i>throughput</span></p>
     <//>`}
     <details class="card" open=${!chart}><summary>All changes as a list (${items.length})</summary>
@@ -97,10 +97,15 @@ function Change({ item: { at, learnedBy, changes, refusal } }) {
 /** A chart of less time than this would show nothing but its axis. */
 const SHORTEST_SECONDS = 3600;
 
-/** The limit as steps over time, up to now, and what else happened as lines. */
-function drawn(items) {
+/**
+ * The limit as steps over time, up to now, and what else happened as lines. What an
+ * event told counts from when Meta says it was so, all else from when it was learned.
+ */
+function drawn(items, events) {
   const seconds = (at) => new Date(at).getTime() / 1000;
-  const inOrder = [...items].reverse();
+  const said = new Map(events.map(({ eventId, body }) => [eventId, body?.timestamp]));
+  const dated = items.map((item) => ({ ...item, at: said.get(item.eventId) ?? item.at }));
+  const inOrder = dated.reverse().sort((a, b) => seconds(a.at) - seconds(b.at));
   const points = [];
   const marks = [];
   for (const { at, changes } of inOrder) {

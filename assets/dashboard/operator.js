@@ -27,7 +27,7 @@ export function Operator({ tab, accounts, reloadAccounts }) {
 }
 
 function Apps() {
-  const listing = useListing('/v1/apps');
+  const listing = useListing('/v1/apps', {}, 0);
   return html`<${Table} label="Meta apps" listing=${listing} id=${({ name }) => name} columns=${[
     { name: 'App', cell: ({ name }) => name },
     { name: 'Callback URL', kind: 'wide', cell: ({ callbackPath }) => html`<span class="mono">${location.origin}${callbackPath}</span>` },

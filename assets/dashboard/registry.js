@@ -1,6 +1,6 @@
 // Accounts, and the business accounts that are registered to them, with what waits
 // because none is.
-import { html, useState } from '/dashboard/html.js';
+import { html, useEffect, useState } from '/dashboard/html.js';
 import { call, useListing } from '/dashboard/api.js';
 import { Ask, Empty, Field, Form, Pill, Table, Time, Written } from '/dashboard/ui.js';
 import { words } from '/dashboard/format.js';
@@ -36,7 +36,7 @@ function Configure({ account: { accountId, name, chatApps }, done }) {
     await done();
   };
   return html`<${Ask} class="small" title=${chatApps ? 'Stop taking part?' : 'Take part in Chat Apps?'} answer=${chatApps ? 'Stop' : 'Take part'} run=${run}
-    what=${chatApps ? `The events of ${name} will wait unrouted.` : `What waits for ${name} is routed now.`}>${chatApps ? 'Stop…' : 'Take part…'}<//>`;
+    what=${chatApps ? `The events of ${name} will wait unrouted.` : `What waits for ${name} is routed now.`}>${chatApps ? 'Stop taking part…' : 'Take part…'}<//>`;
 }
 
 export function BusinessAccounts({ accounts }) {
@@ -45,6 +45,13 @@ export function BusinessAccounts({ accounts }) {
   const [chosen, setChosen] = useState('');
   const nameOf = (id) => accounts.find(({ accountId }) => accountId === id)?.name ?? id;
   const both = () => Promise.all([listing.reload(), unrouted.reload()]);
+  // What waits is routed a moment after its business account is registered.
+  const waits = unrouted.items?.length > 0;
+  useEffect(() => {
+    if (!waits) return undefined;
+    const look = setInterval(unrouted.reload, 2000);
+    return () => clearInterval(look);
+  }, [waits]);
   const register = async (form) => {
     const subAccountId = form.get('subAccountId').trim();
     await call('PUT', `/v1/business-accounts/${encodeURIComponent(form.get('businessAccountId').trim())}`, { accountId: form.get('accountId'), ...(subAccountId && { subAccountId }) });

@@ -3,6 +3,7 @@
 
 mod api;
 mod contract;
+mod dashboard;
 mod fuzz;
 mod graph;
 mod hostile;
