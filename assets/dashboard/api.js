@@ -25,10 +25,30 @@ export async function whoami() {
   return session;
 }
 
+/** Signs in with an API key; throws a `Problem` for people who type one. */
 export async function signIn(key) {
-  session = await exchange('POST', '/v1/session', undefined, { authorization: `Bearer ${key}` });
-  return session;
+  try {
+    await exchange('POST', '/v1/session', undefined, { authorization: `Bearer ${key}` });
+  } catch (problem) {
+    // A header can't hold all that is typed.
+    if (problem.status === 401 || problem instanceof TypeError) throw new Problem(401, WRONG_KEY);
+    throw problem;
+  }
+  if (await whoami()) return session;
+  throw new Problem(0, NO_COOKIE);
 }
+
+const WRONG_KEY = {
+  title: 'No valid API key',
+  detail: 'this key is none, or no longer',
+  hint: 'Is it complete? Whoever gave it to you can make another.',
+};
+
+const NO_COOKIE = {
+  title: 'The browser keeps no cookie from here',
+  detail: 'it takes this one over https, or from a server on its own machine',
+  hint: 'Open the page by its https address, or at http://localhost on the machine that it runs on.',
+};
 
 export async function signOut() {
   await call('DELETE', '/v1/session').catch(() => {});
@@ -54,9 +74,10 @@ async function exchange(method, path, body, headers) {
     request.body = JSON.stringify(body);
     request.headers['content-type'] = 'application/json';
   }
+  const asked = new Request(path, request);
   let answer;
   try {
-    answer = await fetch(path, request);
+    answer = await fetch(asked);
   } catch {
     throw new Problem(0, { title: 'No answer', detail: 'the server can’t be reached', hint: 'is it running, and is there a network?' });
   }
@@ -101,13 +122,14 @@ export async function all(path, query = {}, most = 1000) {
 }
 
 /**
- * A listing, page by page: `items` (null until the first answer), `more` if there is
+ * A listing, page by page (`limit` 0: it has one page only): `items` (null until the first answer), `more` if there is
  * more, `problem`, `reload`, and `patch(items => items)` for what is told live.
  */
 export function useListing(path, query = {}, limit = 50) {
-  const asked = path && withQuery(path, { limit, ...query });
+  const asked = path && withQuery(path, { limit: limit || undefined, ...query });
   const [state, setState] = useState({ items: null, cursor: null, problem: null });
   const current = useRef(asked);
+  const before = useRef(null);
   current.current = asked;
   const load = useCallback(async (cursor, before) => {
     if (!asked) return;
@@ -126,7 +148,9 @@ export function useListing(path, query = {}, limit = 50) {
     }
   }, [asked]);
   useEffect(() => {
-    setState({ items: null, cursor: null, problem: null });
+    // With another filter, what is shown stays until the answer comes.
+    setState((state) => ({ items: before.current === path ? state.items : null, cursor: null, problem: null }));
+    before.current = path;
     load(null, []);
   }, [asked]);
   return {

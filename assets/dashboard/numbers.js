@@ -1,16 +1,18 @@
 // All numbers of an account: how each stands, and whether its events arrive.
-import { html, useEffect, useState } from '/dashboard/html.js';
+import { html, useEffect, useRef, useState } from '/dashboard/html.js';
 import { all, get, useListing } from '/dashboard/api.js';
 import { useLive, useSoon } from '/dashboard/live.js';
 import { Due, Empty, Field, Heading, Ladder, Pill, Table, Time } from '/dashboard/ui.js';
 import { LADDER, phone, words } from '/dashboard/format.js';
+
+/** What of a text the API searches for. */
+const digitsOf = (text) => text.replace(/\D/g, '') || undefined;
 
 /** More numbers than this at once are read as a listing. */
 const ONE_BY_ONE = 10;
 
 export function Numbers({ account, base }) {
   const [filters, setFilters] = useState({ sort: '-changedAt' });
-  const [search, setSearch] = useState('');
   const numbers = `/v1/accounts/${account}/phone-numbers`;
   const listing = useListing(numbers, filters, 200);
   const health = useArrears(account);
@@ -22,16 +24,16 @@ export function Numbers({ account, base }) {
     else if (kind === 'gap') listing.reload();
   });
   const filter = (name) => (event) => setFilters({ ...filters, [name]: event.target.value || undefined });
-  const digits = search.replace(/\D/g, '');
-  const found = { ...listing, items: listing.items?.filter(({ phoneNumber }) => phoneNumber.includes(digits)) };
-  const filtered = digits !== '' || Object.entries(filters).some(([name, value]) => name !== 'sort' && value);
+  const filtered = Object.entries(filters).some(([name, value]) => name !== 'sort' && value);
+  const look = useSoon(() => setFilters((filters) => ({ ...filters, digits: digitsOf(typed.current.value) })), 250);
+  const typed = useRef(null);
   const open = (event) => {
     event.preventDefault();
-    if (digits.length > 6) location.hash = `${base}/numbers/${found.items?.length === 1 ? found.items[0].phoneNumber : digits}`;
+    if (listing.items?.length === 1) location.hash = `${base}/numbers/${listing.items[0].phoneNumber}`;
   };
   return html`<${Heading} title="Numbers" />
     <form class="filters" role="search" onSubmit=${open}>
-      <${Field} label="Search" type="search" data-search placeholder="digits, press /" value=${search} onInput=${(event) => setSearch(event.target.value)} />
+      <${Field} label="Search" type="search" data-search inputmode="tel" placeholder="digits, press /" inputRef=${typed} onInput=${look} />
       <${Field} label="Limit" as="select" onChange=${filter('messagingLimit')}><option value="">any</option>${LADDER.map((tier) => html`<option value=${`TIER_${tier.toUpperCase()}`}>${tier}</option>`)}<//>
       <${Field} label="Throughput" as="select" onChange=${filter('throughput')}><option value="">any</option><option>STANDARD</option><option>HIGH</option><//>
       <${Field} label="Rating" as="select" onChange=${filter('rating')}><option value="">any</option>${['GREEN', 'YELLOW', 'RED', 'NA', 'UNKNOWN'].map((rating) => html`<option>${rating}</option>`)}<//>
@@ -40,10 +42,10 @@ export function Numbers({ account, base }) {
         <option value="-changedAt">last changed first</option><option value="phoneNumber">by number</option>
         <option value="-messagingLimit">highest limit first</option><option value="messagingLimit">lowest limit first</option><//>
     </form>
-    <${Table} label="Numbers" listing=${found} id=${(number) => number.phoneNumber} columns=${columns(base, health)}
+    <${Table} label="Numbers" listing=${listing} id=${(number) => number.phoneNumber} columns=${columns(base, health)}
       tone=${(number) => (changed.lately.has(number.phoneNumber) ? 'fresh' : '')}
       empty=${filtered
-    ? html`<${Empty} title="No number is like that.">Take a filter away, or press Enter to look for these very digits.<//>`
+    ? html`<${Empty} title="No number is like that.">Take a filter away to see more.<//>`
     : html`<${Empty} title="No number is known yet.">A number appears with its first change. Register its business account (the operator does), and see that Meta’s app subscribes to <code>phone_number_quality_update</code>.<//>`} />`;
 }
 
@@ -62,7 +64,7 @@ function columns(base, health) {
 /** What has not arrived of a number. */
 export function Arrears({ of, base, number }) {
   if (of === null) return html`<span class="soft">…</span>`;
-  if (of === undefined) return html`<span class="soft">no webhook</span>`;
+  if (of === undefined) return html`<a href=${`${base}/webhooks`}>no webhook</a>`;
   if (of.length === 0) return html`<${Pill} tone="good">all arrived<//>`;
   const exhausted = of.some(({ status }) => status === 'exhausted');
   const next = of.map(({ nextAttemptAt }) => nextAttemptAt).filter(Boolean).sort()[0];

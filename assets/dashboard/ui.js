@@ -149,11 +149,11 @@ export function Form({ send, children, submit, cancel, label, across }) {
 }
 
 /** A labelled input. */
-export function Field({ label, hint, as = 'input', children, ...rest }) {
+export function Field({ label, hint, as = 'input', children, inputRef, ...rest }) {
   const id = useId();
   const input = as === 'select'
     ? html`<select id=${id} aria-describedby=${hint ? `${id}-hint` : undefined} ...${rest}>${children}</select>`
-    : html`<input id=${id} aria-describedby=${hint ? `${id}-hint` : undefined} autocomplete="off" spellcheck="false" ...${rest} />`;
+    : html`<input id=${id} ref=${inputRef} aria-describedby=${hint ? `${id}-hint` : undefined} autocomplete="off" spellcheck="false" ...${rest} />`;
   return html`<div class="field"><label for=${id}>${label}</label>${input}${hint && html`<p class="soft" id=${`${id}-hint`}>${hint}</p>`}</div>`;
 }
 
