@@ -86,6 +86,7 @@ const FILES: &[File] = &[
     own!("number.js", SCRIPT),
     own!("numbers.js", SCRIPT),
     own!("operator.js", SCRIPT),
+    own!("reading.js", SCRIPT),
     own!("registry.js", SCRIPT),
     own!("replay.js", SCRIPT),
     own!("signin.js", SCRIPT),

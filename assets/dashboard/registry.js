@@ -3,6 +3,7 @@
 import { html, useEffect, useState } from '/dashboard/html.js';
 import { call, useListing } from '/dashboard/api.js';
 import { Ask, Empty, Field, Form, Pill, Table, Time, Written } from '/dashboard/ui.js';
+import { Reading } from '/dashboard/reading.js';
 import { words } from '/dashboard/format.js';
 
 export function Accounts({ reloadAccounts }) {
@@ -70,8 +71,8 @@ export function BusinessAccounts({ accounts }) {
     { name: 'Account', cell: ({ accountId }) => html`<a href=${`#/${accountId}/numbers`}>${nameOf(accountId)}</a>` },
     { name: 'Sub-account', cell: ({ subAccountId }) => subAccountId ?? html`<span class="soft">none</span>` },
     { name: 'Registered', cell: ({ createdAt }) => html`<${Time} at=${createdAt} />` },
-    { name: 'Change', cell: ({ businessAccountId }) => html`<${Ask} class="small" title=${`Unregister ${businessAccountId}?`} answer="Unregister" what="What Meta says of it from now on waits unrouted."
-        run=${async () => { await call('DELETE', `/v1/business-accounts/${businessAccountId}`); await both(); }}>Unregister…<//>` },
+    { name: 'Change', cell: ({ businessAccountId }) => html`<span class="actions"><${Reading} id=${businessAccountId} /><${Ask} class="small" title=${`Unregister ${businessAccountId}?`} answer="Unregister" what="What Meta says of it from now on waits unrouted."
+        run=${async () => { await call('DELETE', `/v1/business-accounts/${businessAccountId}`); await both(); }}>Unregister…<//></span>` },
   ]} empty=${html`<${Empty} title="No business account is registered.">What Meta says waits until its business account is.<//>`} /></section>
     <section id="register"><h2>Register a business account</h2><div class="card">
       ${accounts.length === 0 ? html`<p>A business account belongs to an account: <a href="#/operator/accounts">register one first</a>.</p>` : html`
