@@ -79,11 +79,11 @@ function Secret({ path, previousUntil }) {
   const until = secret?.previousSecretUntil ?? previousUntil;
   return html`<div class="card"><div class="secret">
     ${secret ? html`<code>${secret.secret}</code><${Copy} text=${secret.secret} /><button type="button" class="small" onClick=${() => setSecret(null)}>Hide</button>`
-    : html`<${Action} run=${show}>Show<//>`}
+    : html`<${Action} class="small" run=${show}>Show<//>`}
     ${until
-    ? html`<${Ask} title="Rotate again?" answer="Rotate, ending the one before" run=${() => rotate(true)}
+    ? html`<${Ask} class="small" title="Rotate again?" answer="Rotate, ending the one before" run=${() => rotate(true)}
         what="The secret before the last rotation still signs. Rotating now ends it at once: do so if it has become known to others.">Rotate again…<//>`
-    : html`<${Ask} title="Rotate the signing secret?" answer="Rotate" run=${() => rotate(false)}
+    : html`<${Ask} class="small" title="Rotate the signing secret?" answer="Rotate" run=${() => rotate(false)}
         what="Both secrets sign for 24 hours. Give your receivers the new one within that time.">Rotate…<//>`}
     </div>
     ${until && html`<p class="soft">The secret before it signs too, until <${Time} at=${until} />.</p>`}</div>`;

@@ -17,10 +17,10 @@ use crate::env::Entropy;
 use crate::model::time::Timestamp;
 
 /// Not used for so long, a session ends.
-pub(super) const IDLE: Duration = Duration::from_secs(60 * 60);
+pub(super) const IDLE: Duration = Duration::from_hours(1);
 
 /// So long after it began, a session ends.
-pub(super) const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
+pub(super) const LONGEST: Duration = Duration::from_hours(12);
 
 /// Sessions at once; one more ends the one that was not used for longest.
 const MOST: usize = 1_000;

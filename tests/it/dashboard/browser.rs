@@ -1,4 +1,4 @@
-//! A Chromium without a screen, driven over the WebDriver protocol: the few calls
+//! A Chromium without a screen, driven over the `WebDriver` protocol: the few calls
 //! that are needed, as JSON over HTTP.
 //!
 //! What a test does, it does as a person would: by labels and by the words on buttons,
@@ -67,7 +67,8 @@ pub(super) struct Browser {
     port: u16,
     session: String,
     client: Client<HttpConnector, Body>,
-    _profile: TempDir,
+    /// Kept until the end.
+    profile: TempDir,
 }
 
 impl Browser {
@@ -75,9 +76,9 @@ impl Browser {
         let (driver, port) = start_driver();
         let profile = TempDir::new();
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        let mut this = Self { driver, port, session: String::new(), client, _profile: profile };
+        let mut this = Self { driver, port, session: String::new(), client, profile };
         let mut arguments: Vec<String> = ARGUMENTS.iter().map(|&argument| argument.to_owned()).collect();
-        arguments.push(format!("--user-data-dir={}", this._profile.path().display()));
+        arguments.push(format!("--user-data-dir={}", this.profile.path().display()));
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome", "goog:chromeOptions": {"args": arguments},
             "goog:loggingPrefs": {"browser": "ALL"},
@@ -140,6 +141,11 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.devtools("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// To somebody in that time zone.
+    pub(super) async fn is_in(&self, zone: &str) {
+        self.devtools("Emulation.setTimezoneOverride", json!({"timezoneId": zone})).await;
     }
 
     /// Waits until `script` returns something that is true, and returns it.

@@ -98,6 +98,17 @@ async fn pages(visit: &Visit) -> Vec<(String, &'static str, &'static str)> {
     ]
 }
 
+/// What the documents call a picture of that page; those that they show.
+fn picture(page: &str, width: u32, scheme: &str) -> Option<String> {
+    let shown = ["numbers", "number", "deliveries", "delivery", "webhooks", "operator"];
+    match (width, scheme) {
+        (1280, "light") => shown.contains(&page).then(|| page.to_owned()),
+        (1280, "dark") => (page == "number").then(|| "number-dark".to_owned()),
+        (390, "light") => (page == "numbers").then(|| "numbers-phone".to_owned()),
+        _ => None,
+    }
+}
+
 impl Visit {
     /// What keeps people from using the page as it is shown.
     async fn obstacles(&self) -> Value {
@@ -107,6 +118,10 @@ impl Visit {
     /// Keeps a picture for the documents, if they are asked for.
     async fn picture(&self, name: &str) {
         if std::env::var_os("SCREENSHOTS").is_some() {
+            if name == "operator" {
+                // Charts have something to show.
+                self.browser.sees("a second").await;
+            }
             let file = format!("{}/docs/images/{name}.png", env!("CARGO_MANIFEST_DIR"));
             std::fs::write(file, self.browser.screenshot().await).unwrap();
         }
@@ -138,15 +153,8 @@ async fn every_page_can_be_used_by_everybody_in_light_and_dark_and_on_a_phone() 
                 let wide = browser.run(TOO_WIDE, json!([])).await;
                 assert_eq!(wide, json!([]), "{page} is wider than a phone");
             }
-            let pictured =
-                ["numbers", "number", "deliveries", "delivery", "webhooks", "operator"].contains(name);
-            match (width, scheme) {
-                (1280, "light") if pictured => visit.picture(name).await,
-                (1280, "dark") if ["numbers", "number"].contains(name) => {
-                    visit.picture(&format!("{name}-dark")).await
-                }
-                (390, "light") if *name == "numbers" => visit.picture("numbers-phone").await,
-                _ => {}
+            if let Some(picture) = picture(name, width, scheme) {
+                visit.picture(&picture).await;
             }
         }
     }

@@ -1,10 +1,17 @@
 //! The main job, done by a person with nothing but the dashboard.
 
 use axum::http::StatusCode;
+use serde_json::json;
 
 use super::receiver::Receiver;
 use super::{Visit, change};
 use crate::sim::world::OPERATOR;
+
+/// The first time of the page is the viewer's, to the second, and says on hover which instant it is.
+const OWN_TIME: &str = "
+    const time = document.querySelector('tbody time');
+    const own = new Date(time.dateTime).toLocaleTimeString('en-GB', { timeZone: arguments[0] });
+    return time.textContent === own && time.title.startsWith(`${time.dateTime} (`) && time.dateTime.endsWith('Z');";
 
 const NUMBER: &str = "15550783881";
 
@@ -15,6 +22,7 @@ const NOT_SIGNED_IN: &str = "401 (Unauthorized)";
 async fn a_webhook_is_created_fed_broken_and_mended_and_everything_is_seen_live() {
     let (visit, receiver) = (Visit::begin().await, Receiver::start().await);
     let browser = &visit.browser;
+    browser.is_in("Pacific/Auckland").await;
     browser.open(&format!("{}/", visit.server.base)).await;
     browser.fill("API key", "bwk_mistyped…").await;
     browser.click("button", "Sign in").await;
@@ -42,6 +50,7 @@ async fn a_webhook_is_created_fed_broken_and_mended_and_everything_is_seen_live(
     visit.notify(1, change(NUMBER, "UPGRADE", "TIER_1K", "TIER_10K")).await;
     browser.sees_in_row("+1 555 078 3881", "10K").await;
     browser.sees_in_row("+1 555 078 3881", "all arrived").await;
+    browser.until("the viewer's time", OWN_TIME, json!(["Pacific/Auckland"])).await;
     assert_eq!(receiver.arrived().len(), 2, "the test and the change");
 
     receiver.answers(StatusCode::INTERNAL_SERVER_ERROR, "no space left");

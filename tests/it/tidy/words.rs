@@ -18,7 +18,7 @@ const WORDS: [(&str, &str); 8] = [
 const KEPT_BY_BROWSERS: &str = concat!("sess", "ion");
 
 /// What deals with browsers that have signed in.
-const OF_BROWSERS: [&str; 17] = [
+const OF_BROWSERS: [&str; 19] = [
     "src/api.rs",
     "src/api/auth.rs",
     "src/api/openapi.rs",
@@ -30,10 +30,12 @@ const OF_BROWSERS: [&str; 17] = [
     "tests/it/api.rs",
     concat!("tests/it/api/sess", "ion.rs"),
     "tests/it/dashboard",
+    "docs/decisions/0024-a-dashboard-that-is-a-client.md",
     "docs/guide/dashboard.md",
     "docs/reference/limits.md",
     "docs/reference/security.md",
     "docs/threat-model.md",
+    "SECURITY.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
 ];
