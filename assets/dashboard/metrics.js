@@ -8,6 +8,9 @@ import { count, span } from '/dashboard/format.js';
 const EVERY_MS = 2000;
 const KEPT = 300;
 
+/** What the charts span at least. */
+const SHORTEST_SECONDS = 30;
+
 const KEPT_INSIDE = {
   title: 'No metrics here',
   detail: 'the proxy in front does not pass /metrics on',
@@ -127,7 +130,7 @@ const KEYS = { accent: 'a', bad: 'b', wait: 'c' };
 function Lines({ title, at, lines, now, unit, least = 0.01 }) {
   const data = useMemo(() => [at, ...lines.map(([, values]) => values)], [at]);
   const options = (colours) => ({
-    scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, least) * 1.1] } },
+    scales: { x: { range: (_, from, to) => [Math.min(from ?? Infinity, (to ?? Date.now() / 1000) - SHORTEST_SECONDS), to ?? Date.now() / 1000] }, y: { range: (_, low, high) => [0, Math.max(high ?? 0, least) * 1.1] } },
     cursor: { show: false },
     series: [{}, ...lines.map(([, , tone]) => ({ stroke: colours[tone], width: 2, spanGaps: true, points: { show: false } }))],
     axes: [timeAxis(colours), axis(colours, { size: 62, values: (_, splits) => splits.map((value) => unit(Math.round(value * 10_000) / 10_000)) })],

@@ -28,8 +28,13 @@ struct Visit {
 impl Visit {
     /// Retries come after a second each, and three attempts are all.
     async fn begin() -> Self {
+        Self::begin_with("1, 1").await
+    }
+
+    /// Retries come after so many seconds.
+    async fn begin_with(schedule: &str) -> Self {
         let directory = TempDir::new();
-        let server = Running::start(directory.path(), &[("BELLWETHER_DELIVERY__RETRY_SCHEDULE_S", "1, 1")]);
+        let server = Running::start(directory.path(), &[("BELLWETHER_DELIVERY__RETRY_SCHEDULE_S", schedule)]);
         let caller = Caller::new();
         caller.register(&server.base, None).await;
         let browser = Browser::start().await;

@@ -112,17 +112,17 @@ async fn an_owner_configures_a_webhook_sees_its_secret_and_stops_a_replay() {
         .await;
 
     receiver.answers(StatusCode::BAD_GATEWAY, "");
-    for number in 1..=4 {
-        visit.notify(number, change(&format!("1555000000{number}"), "UPGRADE", "TIER_1K", "TIER_2K")).await;
+    for number in 1..=12 {
+        visit.notify(number, change(&format!("155500000{number:02}"), "UPGRADE", "TIER_1K", "TIER_2K")).await;
     }
     visit.caller.quiesce(&visit.server.base).await;
     receiver.answers(StatusCode::OK, "");
     browser.click("a", "Deliveries").await;
     browser.click("a", "Exhausted").await;
     browser.click("button", "Replay exhausted ones…").await;
-    browser.sees("4 exhausted deliveries match").await;
+    browser.sees("12 exhausted deliveries match").await;
     browser.fill("At most so many a second", "1").await;
-    browser.click("button", "Replay 4").await;
+    browser.click("button", "Replay 12").await;
     browser.click("button", "Stop").await;
     browser.sees("Stopped").await;
     browser.click("button", "Close").await;
