@@ -29,6 +29,7 @@ mod publish;
 mod reconciliation;
 mod replays;
 mod secret;
+mod session;
 mod stream;
 mod undelivered;
 mod webhooks;
@@ -124,8 +125,21 @@ pub struct Setup {
     /// Whether a webhook that is created, or enabled again, is told how the numbers
     /// stand.
     pub snapshot_on_enable: bool,
+    /// The Meta apps of the configuration, by name.
+    pub apps: Vec<MetaApp>,
     /// How much of a body is read.
     pub limits: Limits,
+}
+
+/// A Meta app, as far as operators are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetaApp {
+    /// Its name in the configuration, the last part of its callback URL.
+    pub name: String,
+    /// How many app secrets count: two while one is rotated.
+    pub secrets: usize,
+    /// Whether there is a verify token, without which Meta can't set the URL up.
+    pub handshake: bool,
 }
 
 /// How the Graph API is asked, as far as callers are told.
@@ -147,13 +161,15 @@ struct Inner {
     /// once neither undoes the other.
     webhook_writes: Mutex<()>,
     streams: stream::Places,
+    sessions: session::Sessions,
 }
 
 impl App {
     /// An API made of `setup`.
     pub fn new(setup: Setup) -> Self {
         let (webhook_writes, streams) = (Mutex::new(()), stream::Places::default());
-        Self(Arc::new(Inner { setup, webhook_writes, streams }))
+        let sessions = session::Sessions::default();
+        Self(Arc::new(Inner { setup, webhook_writes, streams, sessions }))
     }
 
     fn webhook_writes(&self) -> &Mutex<()> {
@@ -162,6 +178,10 @@ impl App {
 
     fn streams(&self) -> &stream::Places {
         &self.0.streams
+    }
+
+    fn sessions(&self) -> &session::Sessions {
+        &self.0.sessions
     }
 }
 
@@ -176,11 +196,13 @@ impl Deref for App {
 /// Every route of a node. `intake` brings those where notifications arrive.
 pub fn router(app: App, intake: Router<App>) -> Router {
     let native = native();
+    let sessions = session::register(openapi::Routes::default());
     let compatible = compat::register(openapi::Routes::default());
-    let document = openapi::document(&[&native, &compatible]);
+    let document = openapi::document(&[&native, &sessions, &compatible]);
     let native = native.into_router().route_layer(from_fn_with_state(app.clone(), auth::guard));
     let compatible = compatible.into_router().route_layer(from_fn_with_state(app.clone(), compat::guard));
     native
+        .merge(sessions.into_router())
         .merge(compatible)
         .merge(ops::router())
         .merge(openapi::router(document))

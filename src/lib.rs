@@ -25,6 +25,7 @@ pub mod reconcile;
 pub mod server;
 
 pub mod api;
+pub mod dashboard;
 
 // The program.
 pub mod config;

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::api::ingest::{self, Ingest};
 use crate::api::{self, UrlRefusal};
+use crate::dashboard;
 use crate::dispatch::{self, Dispatcher, Means};
 use crate::env::Env;
 use crate::intake::{App, Intake};
@@ -179,7 +180,7 @@ impl Node {
         };
         let setup = setup(settings, parts, (in_flight, readiness), Arc::new(errands), watched);
         let ingest = Ingest { intake, body_timeout: settings.body_timeout, metrics: metrics.clone() };
-        let router = api::router(api::App::new(setup), ingest::router(ingest));
+        let router = api::router(api::App::new(setup), ingest::router(ingest)).merge(dashboard::router());
         Self { router, phase, tasks }
     }
 
@@ -277,8 +278,21 @@ fn setup(
             paused: settings.paused.is_some(),
         },
         snapshot_on_enable: settings.snapshot_on_enable,
+        apps: apps(&settings.apps),
         limits: api::Limits { body_deadline: settings.body_timeout, ..api::Limits::default() },
     }
+}
+
+/// What operators are told of the apps, by name.
+fn apps(apps: &HashMap<String, App>) -> Vec<api::MetaApp> {
+    let told = |(name, app): (&String, &App)| api::MetaApp {
+        name: name.clone(),
+        secrets: app.keys.len(),
+        handshake: app.verify_token.is_some(),
+    };
+    let mut all: Vec<_> = apps.iter().map(told).collect();
+    all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    all
 }
 
 /// Whether the node can serve, and a word about what it can't do or what waits.

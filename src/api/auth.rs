@@ -1,21 +1,24 @@
 //! Who calls, and what they may touch.
 //!
-//! [`guard`] stands before every native route and knows the caller; a handler
+//! A caller shows an API key with the request, or a browser shows a session that a key
+//! began ([`session`]): what either may do is the key's. [`guard`] stands before every native
+//! route and knows the caller; a handler
 //! then names what it needs as an argument: [`Operator`], [`Scope`] (the
 //! account in the path, if the caller may see it) or [`Owner`] (the same, and
 //! more than reading). None of these can be had without the judgement.
 //! Another account's id looks like one that does not exist.
 
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderName, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use super::errors::{Code, Problem};
+use super::session::{self, KeptKey, Session};
 use super::{App, key};
-use crate::model::account::{Account, Role};
+use crate::model::account::{Account, ApiKey, Role};
 use crate::model::id::{AccountId, IdError};
 use crate::secrets;
 use crate::store;
@@ -53,9 +56,9 @@ impl Caller {
 /// Why a caller is turned away; each API says it in its own words.
 #[derive(Debug)]
 pub(super) enum Denied {
-    /// No key, or none that is valid: which of the two is not told.
+    /// No key and no session, or none that is valid: which of these is not told.
     Unauthenticated,
-    /// A valid key that may not do this.
+    /// A valid key or session that may not do this.
     Forbidden(&'static str),
     /// No such account, or another's.
     NoAccount,
@@ -98,8 +101,7 @@ pub(super) async fn guard(
 
 /// Who calls, unless the key is none or may not use this method.
 pub(super) async fn authenticate(app: &App, method: &Method, headers: &HeaderMap) -> Result<Caller, Denied> {
-    let text = bearer(headers).ok_or(Denied::Unauthenticated)?;
-    let caller = holder(app, text).await?;
+    let caller = identify(app, method, headers).await?.holder.caller;
     let reads = method == Method::GET || method == Method::HEAD;
     match caller {
         Caller::Reader(_) if !reads => Err(Denied::Forbidden(READ_ONLY)),
@@ -114,10 +116,44 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(text.trim())
 }
 
-/// Whose key that is.
-async fn holder(app: &App, text: &str) -> Result<Caller, Denied> {
+/// A caller that is known, and by what.
+pub(super) struct Known {
+    pub(super) holder: Holder,
+    /// The session that was shown in place of a key.
+    pub(super) session: Option<Session>,
+}
+
+/// Who calls, whatever this method may be to them. Where there is `Authorization`, a
+/// session counts for nothing.
+pub(super) async fn identify(app: &App, method: &Method, headers: &HeaderMap) -> Result<Known, Denied> {
+    if headers.contains_key(AUTHORIZATION) {
+        return Ok(Known { holder: holder_of_bearer(app, headers).await?, session: None });
+    }
+    let session = session::used(app, method, headers)?;
+    Ok(Known { holder: holder_of_session(app, &session).await?, session: Some(session) })
+}
+
+/// Someone with a key.
+pub(super) struct Holder {
+    pub(super) caller: Caller,
+    /// `None`: the operator's key of the configuration.
+    pub(super) key: Option<ApiKey>,
+}
+
+impl Holder {
+    const OPERATOR: Self = Self { caller: Caller::Operator, key: None };
+
+    fn of(key: ApiKey) -> Result<Self, Denied> {
+        let caller = Caller::of(key.role, key.account).ok_or(Denied::Unauthenticated)?;
+        Ok(Self { caller, key: Some(key) })
+    }
+}
+
+/// Whose key is shown.
+pub(super) async fn holder_of_bearer(app: &App, headers: &HeaderMap) -> Result<Holder, Denied> {
+    let text = bearer(headers).ok_or(Denied::Unauthenticated)?;
     if app.operator_key.as_ref().is_some_and(|operators| secrets::equal(operators, text)) {
-        return Ok(Caller::Operator);
+        return Ok(Holder::OPERATOR);
     }
     let id = key::id(text).ok_or(Denied::Unauthenticated)?;
     let found = app.store.key(id.to_owned()).await.map_err(Denied::Store)?;
@@ -125,7 +161,14 @@ async fn holder(app: &App, text: &str) -> Result<Caller, Denied> {
     if !key::same(&hash, &key::hash(text)) {
         return Err(Denied::Unauthenticated);
     }
-    Caller::of(key.role, key.account).ok_or(Denied::Unauthenticated)
+    Holder::of(key)
+}
+
+/// By whose key a session was begun, as that key is now.
+async fn holder_of_session(app: &App, session: &Session) -> Result<Holder, Denied> {
+    let KeptKey::Stored(id) = &session.key else { return Ok(Holder::OPERATOR) };
+    let found = app.store.key(id.clone()).await.map_err(Denied::Store)?;
+    Holder::of(found.ok_or(Denied::Unauthenticated)?.0)
 }
 
 /// What a caller has shown, to be judged again while its answer goes on.
@@ -133,18 +176,27 @@ pub(super) struct Shown(HeaderMap);
 
 impl Shown {
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let shown = headers.get_all(AUTHORIZATION).iter().map(|value| (AUTHORIZATION, value.clone()));
-        Self(shown.collect())
+        let of =
+            |name: HeaderName| headers.get_all(&name).iter().map(move |value| (name.clone(), value.clone()));
+        Self(of(AUTHORIZATION).chain(of(COOKIE)).collect())
     }
 
     /// Whether it still may read what is that account's. While the store does
     /// not say, nothing is known against it.
     pub(super) async fn still_holds(&self, app: &App, account: AccountId) -> bool {
-        match authenticate(app, &Method::GET, &self.0).await {
-            Ok(caller) => caller.account().is_none_or(|own| own == account),
+        match self.holder(app).await {
+            Ok(holder) => holder.caller.account().is_none_or(|own| own == account),
             Err(Denied::Store(_)) => true,
             Err(_) => false,
         }
+    }
+
+    async fn holder(&self, app: &App) -> Result<Holder, Denied> {
+        if self.0.contains_key(AUTHORIZATION) {
+            return holder_of_bearer(app, &self.0).await;
+        }
+        let session = session::held(app, &self.0).ok_or(Denied::Unauthenticated)?;
+        holder_of_session(app, &session).await
     }
 }
 

@@ -66,6 +66,7 @@ async fn list(
     let query = NumberQuery {
         account: account.id,
         business_account,
+        digits: query.digits.as_deref().map(digits).transpose()?,
         messaging_limit: query.messaging_limit,
         throughput: query.throughput.map(|text| text.trim().to_ascii_uppercase()),
         rating: query.rating.map(|text| text.trim().to_ascii_uppercase()),
@@ -78,6 +79,12 @@ async fn list(
     let page = app.store.numbers(query).await?;
     let next_cursor = page.next.map(|place| paging::cursor(listing(sort), place));
     Ok(Json(wire::Page { items: page.items.into_iter().map(wire::Number::from).collect(), next_cursor }))
+}
+
+/// The digits of a text that people typed; there is one at least.
+fn digits(text: &str) -> Result<String, Problem> {
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    if digits.is_empty() { Err(Problem::parameter("digits", "must have a digit")) } else { Ok(digits) }
 }
 
 /// Shows what is known of a number.

@@ -15,7 +15,9 @@ use axum::routing::{MethodFilter, get, on};
 use serde_json::Value;
 use utoipa::__dev::SchemaReferences;
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApiBuilder, Paths, Ref, RefOr, Required,
     ResponseBuilder, Schema,
@@ -55,6 +57,7 @@ impl Routes {
         let queried = operation.parameters.iter().flatten().any(is_query);
         complete(&mut operation, &path, native);
         tell_roles(&mut operation);
+        operation.security.get_or_insert_default().push(SecurityRequirement::new("session", [""; 0]));
         operation.tags = Some(vec![self.tag.to_owned()]);
         let mut route = on(filter(&D::methods()), handler);
         if native && !queried {
@@ -173,7 +176,8 @@ pub(super) fn document(routes: &[&Routes]) -> String {
     let mut components = ComponentsBuilder::new()
         .schema(wire::Problem::name(), wire::Problem::schema())
         .schema(wire::compat::Error::name(), wire::compat::Error::schema())
-        .security_scheme("bearer", scheme());
+        .security_scheme("bearer", scheme())
+        .security_scheme("session", session_scheme());
     for part in routes {
         paths.merge(part.paths.clone());
         for (name, schema) in &part.schemas {
@@ -200,6 +204,12 @@ fn scheme() -> SecurityScheme {
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("An API key: `Authorization: Bearer bwk_...`"));
     SecurityScheme::Http(described.build())
+}
+
+fn session_scheme() -> SecurityScheme {
+    let about = "A browser's session, begun by POST /v1/session; may do what the key that began it may. \
+All but GET needs the header `X-CSRF-Token` with it.";
+    SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description("__Host-bellwether", about)))
 }
 
 const PAGE: &str = include_str!("../../assets/docs.html");

@@ -1,4 +1,5 @@
-//! What operators look at: changes without a home, and what could not be read.
+//! What operators look at: changes without a home, what could not be read, and the
+//! apps that it comes through.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +15,11 @@ const UNPARSED: &str = "unparsed";
 
 /// The routes.
 pub(super) fn register(routes: Routes) -> Routes {
-    routes.chapter("Operation").add::<__path_unrouted, _, _>(unrouted).add::<__path_unparsed, _, _>(unparsed)
+    routes
+        .chapter("Operation")
+        .add::<__path_unrouted, _, _>(unrouted)
+        .add::<__path_unparsed, _, _>(unparsed)
+        .add::<__path_apps, _, _>(apps)
 }
 
 /// Lists changes that wait for their business account, oldest first.
@@ -45,4 +50,12 @@ async fn unparsed(
     let page = app.store.unparsed(before, paging::limit(query.limit)?).await?;
     let next_cursor = page.next.map(|row| paging::cursor(UNPARSED, row));
     Ok(Json(wire::Page { items: page.items.into_iter().map(wire::Unparsed::from).collect(), next_cursor }))
+}
+
+/// Lists the Meta apps of the configuration.
+#[utoipa::path(get, path = "/v1/apps", operation_id = "listApps",
+    responses((status = 200, description = "All of them, on one page", body = wire::Page<wire::MetaApp>)),
+    security(("bearer" = ["operator"])))]
+async fn apps(_: Operator, State(app): State<App>) -> Json<wire::Page<wire::MetaApp>> {
+    Json(wire::Page { items: app.apps.iter().cloned().map(wire::MetaApp::from).collect(), next_cursor: None })
 }

@@ -121,7 +121,7 @@ async fn show(config: &Config, env: Env, file: &Path, once: bool) -> Result<(), 
         let signing = WebhookKey::parse(webhook.secret.expose_secret());
         key.get_or_init(|| signing.expect("the server makes good secrets"));
         if !once {
-            say(keys(config, file, &webhook));
+            say(keys(config, &base, file, &webhook));
         }
         let samples = send_samples(&client, config, &env).await?;
         if samples.len() < SAMPLES {
@@ -282,9 +282,10 @@ fn operator_key(config: &Config) -> &str {
 }
 
 /// What is needed to call the API and to verify.
-fn keys(config: &Config, file: &Path, webhook: &Webhook) -> String {
+fn keys(config: &Config, base: &str, file: &Path, webhook: &Webhook) -> String {
     format!(
-        "operator key     {key}\n\
+        "dashboard        {base}/ (sign in with the operator key)\n\
+         operator key     {key}\n\
          account          {ACCOUNT}\n\
          business account {BUSINESS_ACCOUNT}\n\
          webhook          {receiver}\n\
@@ -301,7 +302,8 @@ fn keys(config: &Config, file: &Path, webhook: &Webhook) -> String {
 fn next_steps(config: &Config, base: &str, receiver_url: &str) -> String {
     let (key, account) = (operator_key(config), ACCOUNT);
     format!(
-        "Try next, in another terminal:\n\
+        "Look at it: {base}/ shows all of this live; sign in with the operator key {key}\n\
+         Try next, in another terminal:\n\
          \x20 bellwether trigger DOWNGRADE\n\
          \x20 bellwether trigger business_capability_update --max-daily-conversations-per-business 100000\n\
          \x20 bellwether events list\n\

@@ -13,6 +13,7 @@ mod outwards;
 mod publish;
 mod reconciliation;
 mod roles;
+mod session;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
-use bellwether::api::{self, App, Limits, Reading, Setup, UrlRefusal};
+use bellwether::api::{self, App, Limits, MetaApp, Reading, Setup, UrlRefusal};
 use bellwether::env::{Clock, Entropy, Env, Fault, Faults, Point};
 use bellwether::model::time::Timestamp;
 use bellwether::secrets::Vault;
@@ -164,6 +165,7 @@ fn setup(store: &Arc<dyn Store>, vault: &Vault, env: &Env, registrations: &Arc<A
         fill_limits: true,
         reading: Reading::default(),
         snapshot_on_enable: false,
+        apps: vec![MetaApp { name: "main".to_owned(), secrets: 2, handshake: true }],
         limits: Limits::default(),
     }
 }

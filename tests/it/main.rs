@@ -4,6 +4,7 @@
 mod api;
 mod cli;
 mod contract;
+mod dashboard;
 mod fuzz;
 mod graph;
 mod hostile;

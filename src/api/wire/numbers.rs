@@ -14,6 +14,8 @@ use crate::store::catalog::{HistoryRow, NumberRow, NumberSort, Refusal};
 pub(in crate::api) struct NumbersQuery {
     /// Of this business account.
     pub business_account_id: Option<String>,
+    /// Whose digits contain these; what else is in it does not count.
+    pub digits: Option<String>,
     /// With this messaging limit, however it is spelled: `TIER_10K`, `10000`.
     pub messaging_limit: Option<String>,
     /// With this throughput: `STANDARD`, `HIGH`.

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::events::raw;
+use crate::api;
 use crate::store::catalog::{UnparsedRow, UnroutedRow};
 
 /// A change that waits for its business account.
@@ -73,6 +74,33 @@ impl From<UnparsedRow> for Unparsed {
             received_at: row.received_at.to_string(),
             reason: row.reason,
             raw: String::from_utf8_lossy(&row.raw).into_owned(),
+        }
+    }
+}
+
+/// A Meta app of the configuration.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct MetaApp {
+    /// Its name.
+    #[schema(example = "main")]
+    pub name: String,
+    /// Where Meta posts, behind the server's public address.
+    #[schema(example = "/ingest/meta/main")]
+    pub callback_path: String,
+    /// How many app secrets count: two while one is rotated.
+    pub secrets: usize,
+    /// Whether there is a verify token, without which the app's dashboard can't take the callback URL.
+    pub handshake: bool,
+}
+
+impl From<api::MetaApp> for MetaApp {
+    fn from(app: api::MetaApp) -> Self {
+        Self {
+            callback_path: format!("/ingest/meta/{}", app.name),
+            name: app.name,
+            secrets: app.secrets,
+            handshake: app.handshake,
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct NumberQuery {
     pub account: AccountId,
     /// Of which business account.
     pub business_account: Option<BusinessAccountId>,
+    /// Whose digits contain these.
+    pub digits: Option<String>,
     /// With this messaging limit, however it is spelled.
     pub messaging_limit: Option<String>,
     /// With this throughput.

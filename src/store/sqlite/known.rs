@@ -124,7 +124,9 @@ fn is_wanted(number: &NumberRow, query: &NumberQuery) -> bool {
     };
     let flagged = state.value(What::Flagged).is_some_and(|value| *value == "FLAGGED");
     let whose = query.business_account.as_ref();
+    let digits = query.digits.as_ref();
     !state.retired
+        && digits.is_none_or(|digits| number.digits.contains(digits.as_str()))
         && is(What::Limit, &query.messaging_limit)
         && is(What::Throughput, &query.throughput)
         && is(What::Rating, &query.rating)

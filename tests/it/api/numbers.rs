@@ -151,6 +151,8 @@ async fn numbers_are_listed_by_what_is_known_of_them() {
     for (query, digits) in [
         ("", "123"),
         ("messagingLimit=tier_10k", "13"),
+        ("digits=%2B2-", "2"),
+        ("digits=4", ""),
         ("throughput=HIGH", "2"),
         ("rating=RED", "2"),
         ("flagged=true", "2"),
@@ -172,4 +174,6 @@ async fn numbers_are_listed_by_what_is_known_of_them() {
     assert_eq!(mixed.refusal(), (400, &json!("invalid_cursor")), "a cursor belongs to its order");
     let odd = house.get(&format!("/v1/accounts/{ACCOUNT}/phone-numbers?sort=size")).await;
     assert_eq!(odd.refusal().0, 400);
+    let none = house.get(&format!("/v1/accounts/{ACCOUNT}/phone-numbers?digits=x")).await;
+    assert_eq!(none.refusal(), (400, &json!("invalid_parameter")), "no digit would be any number");
 }

@@ -91,6 +91,7 @@ fn query() -> NumberQuery {
     NumberQuery {
         account: account_id(ACME),
         business_account: None,
+        digits: None,
         messaging_limit: None,
         throughput: None,
         rating: None,
@@ -377,6 +378,7 @@ async fn numbers_are_found_by_what_is_known_of_them_and_paged_in_any_order() {
     assert_eq!(sorted(NumberSort::LimitDown).await, ["24", "22", "23", "25", "21"]);
     let tier_10k = NumberQuery { messaging_limit: Some("tier_10k".into()), ..query() };
     assert_eq!(paged(tier_10k).await, ["22", "23"]);
+    assert_eq!(paged(NumberQuery { digits: Some("4".into()), ..query() }).await, ["24"]);
     assert_eq!(paged(NumberQuery { flagged: Some(true), ..query() }).await, ["25"]);
     assert_eq!(paged(NumberQuery { flagged: Some(false), ..query() }).await.len(), 4);
     assert_eq!(paged(NumberQuery { throughput: Some("HIGH".into()), ..query() }).await, ["24"]);

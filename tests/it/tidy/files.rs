@@ -48,11 +48,14 @@ fn check_dead(files: &[&str], sources: &[Source]) -> Complaints {
     dead.map(|file| complaint(file, 1, "no `mod` leads here: it is not built")).collect()
 }
 
-/// Files of others that the list beside them does not name.
-fn check_vendored(files: &[&str], list: &str) -> Complaints {
-    let others = files.iter().filter_map(|file| Some((file, file.strip_prefix("assets/vendor/")?)));
+/// Where files of others are.
+const VENDORED: [&str; 2] = ["assets/vendor/", "tests/vendor/"];
+
+/// Files of others in `place` that the list beside them does not name.
+fn check_vendored(files: &[&str], place: &str, list: &str) -> Complaints {
+    let others = files.iter().filter_map(|file| Some((file, file.strip_prefix(place)?)));
     let unnamed = others.filter(|(_, name)| *name != "README.md" && !list.contains(name));
-    unnamed.map(|(file, _)| complaint(file, 1, "assets/vendor/README.md says nothing of it")).collect()
+    unnamed.map(|(file, _)| complaint(file, 1, &format!("{place}README.md says nothing of it"))).collect()
 }
 
 fn has_extension(file: &str, extension: &str) -> bool {
@@ -87,7 +90,9 @@ fn files_are_named_after_what_is_inside_and_are_built() {
 fn files_of_others_are_listed() {
     let files = files();
     let files: Vec<_> = files.iter().map(String::as_str).collect();
-    none(&check_vendored(&files, &read("assets/vendor/README.md")));
+    for place in VENDORED {
+        none(&check_vendored(&files, place, &read(&format!("{place}README.md"))));
+    }
 }
 
 #[test]
@@ -120,5 +125,5 @@ fn a_file_that_is_not_built_is_found() {
 #[test]
 fn a_file_of_others_that_is_not_listed_is_found() {
     let files = ["assets/vendor/README.md", "assets/vendor/a.js", "assets/vendor/b.js", "assets/c.html"];
-    assert_eq!(check_vendored(&files, "| a.js | what it is |").len(), 1);
+    assert_eq!(check_vendored(&files, "assets/vendor/", "| a.js | what it is |").len(), 1);
 }

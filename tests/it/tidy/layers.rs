@@ -6,7 +6,7 @@ use super::{Complaints, complaint, made_up, none, read, sources};
 /// Each layer and those it may name, in the order of `src/lib.rs`; `*` is all
 /// above. A port and its adapter are layers of their own: the service knows
 /// the port, and only what wires a process knows the adapter.
-const LAYERS: [(&str, &[&str]); 19] = [
+const LAYERS: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("policy", &["model"]),
     ("source", &["model", "policy"]),
@@ -23,6 +23,8 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("reconcile", &["model", "policy", "source", "env", "secrets", "store", "telemetry", "transport"]),
     ("server", &["telemetry"]),
     ("api", &["model", "policy", "env", "secrets", "store", "telemetry", "intake", "reconcile", "server"]),
+    // A client of the API like any other: it knows nothing of it.
+    ("dashboard", &[]),
     ("config", &["model", "policy", "env", "telemetry"]),
     ("node", &["*"]),
     ("cli", &["*"]),
