@@ -31,7 +31,9 @@ pub(super) fn look(file: Option<&Path>, config: &Config, findings: &mut Findings
             match check::store(config, key) {
                 Ok((told, note)) => {
                     findings.ok("store", told);
-                    note.into_iter().for_each(|note| findings.add("store", Verdict::Note, note, None));
+                    if let Some(note) = note {
+                        findings.add("store", Verdict::Note, note, None);
+                    }
                 }
                 Err(failure) => findings.failed("store", &failure),
             }
