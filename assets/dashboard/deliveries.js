@@ -12,13 +12,14 @@ const MOST_LIVE = 500;
 const STATES = ['pending', 'exhausted', 'delivered', 'superseded', 'canceled'];
 
 export function Deliveries({ account, base, canWrite, query }) {
-  const { status, webhookId, phoneNumber } = query;
-  const filter = { status, webhookId, phoneNumber };
+  const { status, webhookId, phoneNumber, since, until } = query;
+  const filter = { status, webhookId, phoneNumber, since, until };
   const listing = useListing(`/v1/accounts/${account}/deliveries`, filter);
   const names = useWebhookNames(account);
   const reload = useSoon(listing.reload, 500);
   const fits = (delivery) => (!status || delivery.status === status) && (!webhookId || delivery.webhookId === webhookId)
-    && (!phoneNumber || delivery.phoneNumber === phoneNumber);
+    && (!phoneNumber || delivery.phoneNumber === phoneNumber)
+    && (!since || new Date(delivery.createdAt) >= new Date(since)) && (!until || new Date(delivery.createdAt) < new Date(until));
   useLive((kind, data) => {
     if (kind === 'event' || kind === 'gap') reload();
     if (kind === 'delivery') listing.patch((items) => patched(items, data, fits(data)));
@@ -33,10 +34,21 @@ export function Deliveries({ account, base, canWrite, query }) {
       <${NumberFilter} key=${phoneNumber} value=${phoneNumber} go=${go} />
       <${Field} label="Webhook" as="select" value=${webhookId ?? ''} onChange=${(event) => go({ webhookId: event.target.value })}>
         <option value="">any</option>${names.all.map(({ webhookId: id, name }) => html`<option key=${id} value=${id}>${name}</option>`)}<//>
+      <${Field} label="Accepted since" type="datetime-local" value=${toInput(since)} onChange=${(event) => go({ since: fromInput(event.target.value) })} />
+      <${Field} label="Accepted before" type="datetime-local" value=${toInput(until)} onChange=${(event) => go({ until: fromInput(event.target.value) })} />
     </div>
     <${Table} label="Deliveries" listing=${listing} id=${(delivery) => delivery.deliveryId} columns=${deliveryColumns(base, names)}
-      empty=${html`<${NoDeliveries} status=${status} filtered=${webhookId || phoneNumber} base=${base} />`} />`;
+      empty=${html`<${NoDeliveries} status=${status} filtered=${webhookId || phoneNumber || since || until} base=${base} />`} />`;
 }
+
+/** An instant as the input of a local time has it, and back. */
+function toInput(instant) {
+  if (!instant) return '';
+  const at = new Date(instant);
+  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+const fromInput = (text) => (text ? new Date(text).toISOString() : undefined);
 
 function NumberFilter({ value, go }) {
   const [digits, setDigits] = useState(value ?? '');

@@ -35,7 +35,7 @@ function Replaying({ account, wanted, close }) {
   if (replay) return html`<${Progress} path=${path} begun=${replay} close=${close} />`;
   if (matched === null) return problem ? html`<${Trouble} problem=${problem} />` : html`<${Loading} />`;
   const what = `${count(matched)} ${wanted.status} ${matched === 1 ? 'delivery' : 'deliveries'}`;
-  const of = [wanted.webhookId && 'of this webhook', wanted.phoneNumber && 'of this number'].filter(Boolean).join(' and ');
+  const of = [wanted.webhookId && 'of this webhook', wanted.phoneNumber && 'of this number', (wanted.since || wanted.until) && 'of this time'].filter(Boolean).join(' and ');
   if (matched === 0) return html`<p>Nothing is ${wanted.status} here, so there is nothing to replay.</p><div class="actions"><button type="button" onClick=${close}>Close</button></div>`;
   const begin = async (form) => setReplay(await call('POST', path, {
     ...body(wanted),

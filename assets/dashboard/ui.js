@@ -153,7 +153,7 @@ export function Field({ label, hint, as = 'input', children, inputRef, ...rest }
   const id = useId();
   const input = as === 'select'
     ? html`<select id=${id} aria-describedby=${hint ? `${id}-hint` : undefined} ...${rest}>${children}</select>`
-    : html`<input id=${id} ref=${inputRef} aria-describedby=${hint ? `${id}-hint` : undefined} autocomplete="off" spellcheck="false" ...${rest} />`;
+    : html`<input id=${id} ref=${inputRef} aria-describedby=${hint ? `${id}-hint` : undefined} autocomplete="off" spellcheck=${false} ...${rest} />`;
   return html`<div class="field"><label for=${id}>${label}</label>${input}${hint && html`<p class="soft" id=${`${id}-hint`}>${hint}</p>`}</div>`;
 }
 

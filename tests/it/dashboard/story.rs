@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::receiver::Receiver;
 use super::{Visit, change};
-use crate::sim::world::OPERATOR;
+use crate::sim::world::{ACCOUNT, OPERATOR};
 
 /// The first time of the page is the viewer's, to the second, and says on hover which instant it is.
 const OWN_TIME: &str = "
@@ -72,6 +72,10 @@ async fn a_webhook_is_created_fed_broken_and_mended_and_everything_is_seen_live(
 
     browser.click("a", "Exhausted").await;
     browser.sees("Nothing is exhausted.").await;
+    browser.go(&format!("#/{ACCOUNT}/deliveries?until=2020-01-01T00:00:00Z")).await;
+    browser.sees("No delivery is like that.").await;
+    browser.click("a", "See all deliveries.").await;
+    browser.sees_in_row("delivered", "4").await;
     assert_eq!(browser.complaints(&[NOT_SIGNED_IN, "400 (Bad Request)"]).await, [""; 0]);
 
     browser.click("button", "Sign out").await;
