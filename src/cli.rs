@@ -9,6 +9,7 @@ mod dev;
 mod receiver;
 mod serve;
 mod trigger;
+mod verify;
 
 use std::fmt;
 use std::io::Write;
@@ -46,6 +47,8 @@ enum Command {
     Resume(backup::Resume),
     /// Measure how fast this machine runs a server, beside the limit of the same machine
     Bench(bench::Arguments),
+    /// Ask a receiver of yours what it does with good, forged, stale, repeated and other deliveries
+    Verify(verify::Arguments),
 }
 
 /// The configuration of a server.
@@ -73,7 +76,8 @@ Exit codes:
   6  the address can't be listened on
   7  stopped before everything under way had ended
   8  the server can't be reached, or refused
-  9  a part of the server ended that must not: start again";
+  9  a part of the server ended that must not: start again
+  10 the receiver handles a delivery wrongly";
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +102,8 @@ pub enum Exit {
     Server = 8,
     /// A part of the server ended that must not.
     Broken = 9,
+    /// The receiver handles a delivery wrongly.
+    Receiver = 10,
 }
 
 /// Why a command failed: what to say, and the exit code.
@@ -148,6 +154,7 @@ pub fn run() -> ExitCode {
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Resume(arguments) => backup::resume(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
     };
     match ran {
         Ok(()) => ExitCode::SUCCESS,
