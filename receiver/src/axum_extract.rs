@@ -30,7 +30,10 @@ impl Receiving {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where this crate reads a clock, for who gives none")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where this crate reads a clock, for who gives none"
+)]
 fn system_clock() -> SystemTime {
     SystemTime::now()
 }
@@ -88,7 +91,8 @@ mod tests {
         let receiving = Receiving::with_clock(Verifier::new(SECRET).unwrap(), clock);
         let handler = |delivery: Delivery| async move { format!("took {}", delivery.event.event_id) };
         let router = Router::new().route("/", post(handler)).layer(DefaultBodyLimit::max(1000));
-        let signature = standardwebhooks::Webhook::new(secret).unwrap().sign(id, AT, body.as_bytes()).unwrap();
+        let signature =
+            standardwebhooks::Webhook::new(secret).unwrap().sign(id, AT, body.as_bytes()).unwrap();
         let request = Request::post("/").header("webhook-id", id).header("webhook-timestamp", AT);
         let request = request.header("webhook-signature", signature).header("bellwether-attempt", "1");
         let request = request.header("bellwether-sequence", "1").body(Body::from(body.to_owned())).unwrap();
@@ -106,6 +110,9 @@ mod tests {
         assert!(forged.1.contains("hint: check the secret"), "{}", forged.1);
         assert_eq!(answer(SECRET, "f", BODY).await.0, StatusCode::BAD_REQUEST, "another event's id");
         assert_eq!(answer(SECRET, "e", "[]").await.0, StatusCode::BAD_REQUEST);
-        assert_eq!(answer(SECRET, "e", &BODY.replace('t', &"t".repeat(900))).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(
+            answer(SECRET, "e", &BODY.replace('t', &"t".repeat(900))).await.0,
+            StatusCode::PAYLOAD_TOO_LARGE
+        );
     }
 }

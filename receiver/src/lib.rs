@@ -51,8 +51,8 @@ pub use event::account::{AccountUpdate, RestrictionInfo, VerificationInfo, Viola
 pub use event::quality::{Change, Limit, Quality, QualityMeta};
 pub use event::raw::{Raw, RawChange, RawEvent};
 pub use event::template::{
-    Category, CategoryMeta, CorrectCategory, CorrectCategoryMeta, DisableInfo, OtherInfo, QualityScore, Score, ScoreMeta,
-    Status, StatusMeta, Template,
+    Category, CategoryMeta, CorrectCategory, CorrectCategoryMeta, DisableInfo, OtherInfo, QualityScore,
+    Score, ScoreMeta, Status, StatusMeta, Template,
 };
 pub use event::{Details, Event, EventError, Rest};
 pub use seen::{OnceError, RecentIds, SeenIds, once};

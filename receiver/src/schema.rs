@@ -5,10 +5,12 @@
 //! the headers, and that a member without a value is left out and never `null`.
 
 use serde_json::{Map, Value, json};
-use utoipa::openapi::{RefOr, Schema};
 use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 
-use crate::{AccountUpdate, Category, CorrectCategory, Quality, RawEvent, Score, Status};
+use crate::{
+    AccountUpdate, CategoryMeta, CorrectCategoryMeta, Quality, RawEvent, ScoreMeta, StatusMeta, Template,
+};
 
 /// A string of which these are known: others are as good.
 pub(crate) fn open_word(known: &[&str]) -> RefOr<Schema> {
@@ -20,23 +22,43 @@ pub(crate) fn open_word(known: &[&str]) -> RefOr<Schema> {
     open.into()
 }
 
-/// The kinds of details: `eventType`, name of the schema, schema and those it refers to.
-fn kinds() -> [(&'static str, &'static str, Value, Map<String, Value>); 6] {
+/// A kind of details.
+struct Kind {
+    event_type: &'static str,
+    name: &'static str,
+    schema: Value,
+    /// The schemas that it refers to.
+    inner: Map<String, Value>,
+}
+
+fn kinds() -> [Kind; 6] {
     [
         kind::<Quality>("phone_number_quality_update", "QualityDetails"),
-        kind::<Status>("template_status_update", "TemplateStatusDetails"),
-        kind::<Score>("template_quality_update", "TemplateQualityDetails"),
-        kind::<Category>("template_category_update", "TemplateCategoryDetails"),
-        kind::<CorrectCategory>("template_correct_category_detection", "TemplateCorrectCategoryDetails"),
+        template::<StatusMeta>("template_status_update", "TemplateStatusDetails"),
+        template::<ScoreMeta>("template_quality_update", "TemplateQualityDetails"),
+        template::<CategoryMeta>("template_category_update", "TemplateCategoryDetails"),
+        template::<CorrectCategoryMeta>(
+            "template_correct_category_detection",
+            "TemplateCorrectCategoryDetails",
+        ),
         kind::<AccountUpdate>("account_update", "AccountUpdateDetails"),
     ]
 }
 
-fn kind<T: ToSchema>(event_type: &'static str, name: &'static str) -> (&'static str, &'static str, Value, Map<String, Value>) {
+fn kind<T: ToSchema>(event_type: &'static str, name: &'static str) -> Kind {
     let mut inner = Vec::new();
     T::schemas(&mut inner);
     let inner = inner.into_iter().map(|(name, schema)| (name, plain(&schema))).collect();
-    (event_type, name, plain(&T::schema()), inner)
+    Kind { event_type, name, schema: plain(&T::schema()), inner }
+}
+
+/// Details of a template: what a type refers to does not tell of its own argument.
+fn template<Meta: ToSchema>(event_type: &'static str, name: &'static str) -> Kind {
+    let mut kind = kind::<Template<Meta>>(event_type, name);
+    let meta = self::kind::<Meta>("", "");
+    kind.inner.insert(Meta::name().into_owned(), meta.schema);
+    kind.inner.extend(meta.inner);
+    kind
 }
 
 /// A schema as JSON, in which no member may be `null`.
@@ -74,12 +96,12 @@ fn schemas(at: &str) -> (Value, Map<String, Value>) {
     let mut rules = Vec::new();
     let raw = || json!({"$ref": "#/components/schemas/RawDetails"});
     let kinds = kinds();
-    let modelled: Vec<_> = kinds.iter().map(|(event_type, ..)| *event_type).collect();
+    let modelled: Vec<_> = kinds.iter().map(|kind| kind.event_type).collect();
     rules.push(json!({
         "if": {"properties": {"eventType": {"not": {"enum": modelled}}}},
         "then": {"properties": {"eventDetails": raw()}},
     }));
-    for (event_type, name, schema, inner) in kinds {
+    for Kind { event_type, name, schema, inner } in kinds {
         let reference = json!({"$ref": format!("#/components/schemas/{name}")});
         rules.push(json!({
             "if": {"properties": {"eventType": {"const": event_type}}},
@@ -88,12 +110,11 @@ fn schemas(at: &str) -> (Value, Map<String, Value>) {
         named.insert(name.to_owned(), schema);
         named.extend(inner);
     }
-    let (_, _, raw, inner) = kind::<RawEvent>("", "");
-    named.insert("RawDetails".to_owned(), raw);
-    named.extend(inner);
-    let mut event = envelope(&modelled);
+    let raw = kind::<RawEvent>("", "RawDetails");
+    named.insert(raw.name.to_owned(), raw.schema);
+    named.extend(raw.inner);
+    let (mut event, mut named) = (envelope(&modelled), Value::Object(named));
     event["allOf"] = rules.into();
-    let (mut event, mut named) = (event, Value::Object(named));
     for schema in [&mut event, &mut named] {
         move_references(schema, at);
     }
@@ -145,7 +166,9 @@ pub fn events() -> Value {
     let (mut event, named) = schemas("#/$defs/");
     event["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
     event["title"] = "The body of a Bellwether webhook".into();
-    event["description"] = "One event. Members that are not listed may come; a member without a value is left out, never null.".into();
+    event["description"] =
+        "One event. Members that are not listed may come; a member without a value is left out, never null."
+            .into();
     event["$defs"] = named.into();
     event
 }
@@ -195,7 +218,8 @@ and 90 seconds later.";
 fn headers() -> Value {
     let text = |description: &str, example: &str| json!({"type": "string", "description": description, "examples": [example]});
     let count = |description: &str| json!({"type": "string", "pattern": "^[1-9][0-9]*$", "description": description, "examples": ["1"]});
-    let only_true = |description: &str| json!({"type": "string", "const": "true", "description": description});
+    let only_true =
+        |description: &str| json!({"type": "string", "const": "true", "description": description});
     json!({
         "type": "object",
         "required": ["webhook-id", "webhook-timestamp", "webhook-signature", "bellwether-attempt", "bellwether-sequence"],

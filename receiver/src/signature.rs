@@ -23,7 +23,9 @@ pub struct Verifier {
 
 /// The text is no signing secret. It says nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is no signing secret; hint: it is `whsec_` and the base64 of 24 to 64 bytes, as the webhook's owner sees it")]
+#[error(
+    "this is no signing secret; hint: it is `whsec_` and the base64 of 24 to 64 bytes, as the webhook's owner sees it"
+)]
 pub struct BadSecret;
 
 /// Why a request is not believed. Answer it with 401.
@@ -43,7 +45,9 @@ pub enum SignatureError {
     #[error("signed in the future; hint: does this machine's clock run behind?")]
     TooNew,
     /// No signature is right.
-    #[error("no signature matches; hint: check the secret, and that the bytes of the body are as they came, before any parsing")]
+    #[error(
+        "no signature matches; hint: check the secret, and that the bytes of the body are as they came, before any parsing"
+    )]
     Wrong,
 }
 

@@ -219,13 +219,14 @@ connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 pub(super) fn router(document: String) -> Router<App> {
     let document: Arc<str> = document.into();
     let json = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")];
+    let webhook = json.clone();
     let schema = [(CONTENT_TYPE, "application/schema+json"), (CACHE_CONTROL, "no-cache")];
     let page = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, PAGE_POLICY)];
     let script = [(CONTENT_TYPE, "text/javascript; charset=utf-8"), (CACHE_CONTROL, "max-age=86400")];
     Router::new()
         .route("/openapi.json", get(move || async move { (json, document.to_string()) }))
         .route("/events.schema.json", get(move || async move { (schema, EVENTS) }))
-        .route("/asyncapi.json", get(move || async move { (json, WEBHOOK) }))
+        .route("/asyncapi.json", get(move || async move { (webhook, WEBHOOK) }))
         .route("/docs", get(move || async move { (page, PAGE) }))
         .route("/docs/rapidoc.js", get(move || async move { (script, RENDERER) }))
 }

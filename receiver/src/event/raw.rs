@@ -32,7 +32,8 @@ impl PartialEq for Raw {
 #[cfg(feature = "schema")]
 impl utoipa::PartialSchema for Raw {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        let any = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::SchemaType::AnyValue);
+        let any =
+            utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::SchemaType::AnyValue);
         any.description(Some("Any JSON, as Meta sent it.")).into()
     }
 }

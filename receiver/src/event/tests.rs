@@ -28,7 +28,9 @@ fn every_kind_of_event_is_read_into_its_type_and_written_as_it_was() {
     assert_eq!(quality.meta.event, Change::Upgrade);
     assert_eq!(quality.meta.max_daily_conversations_per_business, Some(Limit::Tier2K));
     let template = |meta: &str| {
-        format!(r#"{{"templateId":1689556908129832,"templateName":"n","templateLanguage":"en-US","meta":{meta}}}"#)
+        format!(
+            r#"{{"templateId":1689556908129832,"templateName":"n","templateLanguage":"en-US","meta":{meta}}}"#
+        )
     };
     let status = r#"{"status":"PAUSED","reason":"NONE","disableInfo":{"disableDate":"d"},"otherInfo":{"title":"t","description":"d"}}"#;
     let status = read("template_status_update", &template(status));
@@ -37,9 +39,13 @@ fn every_kind_of_event_is_read_into_its_type_and_written_as_it_was() {
         "template_quality_update",
         &template(r#"{"previousQualityScore":"GREEN","newQualityScore":"UNKNOWN"}"#),
     );
-    assert!(matches!(&score.details, Details::TemplateQuality(score) if score.meta.new_quality_score.as_str() == "UNKNOWN"));
-    let category =
-        read("template_category_update", &template(r#"{"previousCategory":"UTILITY","newCategory":"MARKETING"}"#));
+    assert!(
+        matches!(&score.details, Details::TemplateQuality(score) if score.meta.new_quality_score.as_str() == "UNKNOWN")
+    );
+    let category = read(
+        "template_category_update",
+        &template(r#"{"previousCategory":"UTILITY","newCategory":"MARKETING"}"#),
+    );
     assert!(matches!(category.details, Details::TemplateCategory(_)));
     let correct = read(
         "template_correct_category_detection",
@@ -58,7 +64,10 @@ fn values_and_members_of_tomorrow_are_kept() {
     let Details::Quality(quality) = read("phone_number_quality_update", text).details else { panic!() };
     assert_eq!(quality.meta.event, Change::Other("THROUGHPUT_DOWNGRADE".to_owned()));
     assert_eq!(quality.meta.current_limit, Some(Limit::Other("250".to_owned())));
-    assert_eq!((quality.rest["region"].as_str(), quality.meta.rest["rank"][0].as_i64()), (Some("EU"), Some(1)));
+    assert_eq!(
+        (quality.rest["region"].as_str(), quality.meta.rest["rank"][0].as_i64()),
+        (Some("EU"), Some(1))
+    );
     let text = event("account_update", r#"{"event":"E"}"#).replace("}}", r#"},"schemaVersion":2}"#);
     let event = Event::read(text.as_bytes()).unwrap();
     assert_eq!(event.rest["schemaVersion"], 2);
@@ -71,7 +80,9 @@ fn what_no_model_fits_is_kept_as_it_was_written() {
     let Details::Raw(raw) = read("phone_number_quality_update", raw).details else { panic!() };
     assert_eq!(raw.raw_event.value.unwrap().as_str(), r#"{ "entity" :12345678901234567890123.4500}"#);
     for odd in ["null", "[1e400]", r#""text""#, "{}", r#"{"displayPhoneNumber":7}"#] {
-        assert!(matches!(read("phone_number_quality_update", odd).details, Details::Other(raw) if raw.as_str() == odd));
+        assert!(
+            matches!(read("phone_number_quality_update", odd).details, Details::Other(raw) if raw.as_str() == odd)
+        );
         assert!(matches!(read("of_tomorrow", odd).details, Details::Other(_)));
     }
 }
@@ -79,7 +90,8 @@ fn what_no_model_fits_is_kept_as_it_was_written() {
 #[test]
 fn an_alert_names_its_number_unless_it_is_metas_own_id_of_it() {
     let subject = |value: &str| {
-        read("account_alerts", &format!(r#"{{"rawEvent":{{"field":"account_alerts","value":{value}}}}}"#)).subject()
+        read("account_alerts", &format!(r#"{{"rawEvent":{{"field":"account_alerts","value":{value}}}}}"#))
+            .subject()
     };
     assert_eq!(subject(r#"{"entity_type":"PHONE_NUMBER","entity_id":"15550783881"}"#), "a/15550783881");
     assert_eq!(subject(r#"{"entity_type":"PHONE_NUMBER","entity_id":"123456789012345"}"#), "a/waba:1");

@@ -33,7 +33,8 @@ fn root() -> &'static Path {
 
 #[test]
 fn the_documents_of_events_are_what_the_types_say() {
-    for (file, document) in [("events.schema.json", schema::events()), ("asyncapi.json", schema::asyncapi())] {
+    for (file, document) in [("events.schema.json", schema::events()), ("asyncapi.json", schema::asyncapi())]
+    {
         let path = root().join("docs/reference").join(file);
         let written = format!("{document:#}\n");
         if std::env::var_os("BLESS").is_some() {
@@ -86,7 +87,8 @@ fn every_event_that_is_sent_is_as_the_schema_says_and_is_read_into_a_type_withou
 fn the_events_that_the_documents_show_are_as_the_schema_says() {
     let judge = Judge::of_events();
     let mut shown = 0;
-    for file in ["README.md", "docs/guide/receiver.md", "docs/guide/account-owner.md", "receiver/src/lib.rs"] {
+    for file in ["README.md", "docs/guide/receiver.md", "docs/guide/account-owner.md", "receiver/src/lib.rs"]
+    {
         let text = std::fs::read_to_string(root().join(file)).unwrap();
         for line in text.lines().filter_map(|line| Some(&line[line.find("{\"eventId\":")?..])) {
             let mut values = serde_json::Deserializer::from_str(line).into_iter::<Value>();
