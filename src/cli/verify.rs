@@ -63,7 +63,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         tell(report::sum(findings.len(), wrong));
     }
-    if wrong == 0 { Ok(()) } else { Err(Failure::new(Exit::Receiver, report::verdict(wrong, findings.len()))) }
+    if wrong == 0 {
+        Ok(())
+    } else {
+        Err(Failure::new(Exit::Receiver, report::verdict(wrong, findings.len())))
+    }
 }
 
 /// Makes the checks one after the other. If not even a genuine delivery is taken, nothing is said by what is
@@ -116,15 +120,15 @@ fn address(text: &str) -> Result<Url, Failure> {
 }
 
 fn key(arguments: &Arguments) -> Result<WebhookKey, Failure> {
-    let (text, place) = match &arguments.secret_file {
-        Some(file) => (read(file)?, file.display().to_string()),
-        None => match config::variable(SECRET) {
-            Some(text) => (text, SECRET.to_owned()),
-            None => {
-                let hint = format!("hint: set {SECRET}, or give --secret-file FILE; the webhook's owner reads it at GET .../webhooks/{{webhookId}}/secret");
-                return Err(Failure::new(Exit::Usage, format!("no signing secret\n{hint}")));
-            }
-        },
+    let (text, place) = if let Some(file) = &arguments.secret_file {
+        (read(file)?, file.display().to_string())
+    } else if let Some(text) = config::variable(SECRET) {
+        (text, SECRET.to_owned())
+    } else {
+        let hint = format!(
+            "hint: set {SECRET}, or give --secret-file FILE; the webhook's owner reads it at GET .../webhooks/{{webhookId}}/secret"
+        );
+        return Err(Failure::new(Exit::Usage, format!("no signing secret\n{hint}")));
     };
     WebhookKey::parse(text.expose_secret().trim()).ok_or_else(|| {
         let hint = "hint: it is `whsec_` and the base64 of 24 to 64 bytes";
@@ -143,7 +147,6 @@ fn authorization(arguments: &Arguments) -> Result<Option<HeaderValue>, Failure> 
 
 fn read(file: &std::path::Path) -> Result<SecretString, Failure> {
     let text = std::fs::read_to_string(file);
-    text.map(SecretString::from).map_err(|error| {
-        Failure::new(Exit::Usage, format!("cannot read {}: {error}", file.display()))
-    })
+    text.map(SecretString::from)
+        .map_err(|error| Failure::new(Exit::Usage, format!("cannot read {}: {error}", file.display())))
 }

@@ -51,7 +51,8 @@ impl Desk {
     /// One with an event that is not modelled, of about so many bytes.
     pub(super) fn raw(&self, bytes: usize) -> Letter {
         let text = "x".repeat(bytes);
-        let details = format!(r#"{{"rawEvent":{{"field":"a_field_of_tomorrow","value":{{"text":"{text}"}}}}}}"#);
+        let details =
+            format!(r#"{{"rawEvent":{{"field":"a_field_of_tomorrow","value":{{"text":"{text}"}}}}}}"#);
         self.letter(self.next(), "a_field_of_tomorrow", &details)
     }
 
@@ -82,7 +83,9 @@ impl Desk {
 }
 
 fn quality(event: &str, limit: &str, more: &str) -> String {
-    format!(r#"{{"displayPhoneNumber":"{NUMBER}","meta":{{"event":"{event}","currentLimit":"{limit}"{more}}}}}"#)
+    format!(
+        r#"{{"displayPhoneNumber":"{NUMBER}","meta":{{"event":"{event}","currentLimit":"{limit}"{more}}}}}"#
+    )
 }
 
 /// A delivery to be sent.
@@ -178,7 +181,10 @@ impl Letter {
                 self.body[digit] = b'9';
             }
             Tampering::Header(name, value) => {
-                headers.iter_mut().filter(|header| header.0 == name).for_each(|header| value.clone_into(&mut header.1));
+                headers
+                    .iter_mut()
+                    .filter(|header| header.0 == name)
+                    .for_each(|header| value.clone_into(&mut header.1));
             }
             Tampering::Unsigned => headers.retain(|(name, _)| !name.starts_with("webhook-")),
         }

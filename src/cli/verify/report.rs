@@ -37,23 +37,37 @@ fn judge(check: &'static Check, answer: &Answer) -> Option<(String, &'static str
         Answer::Closed if check.wants == Wants::Survived => return None,
         Answer::Closed => return wrong("the connection was closed without an answer", check.hint),
         Answer::Silent => {
-            return wrong("no answer within 15 seconds", "answer at once, also to what is refused; work on it afterwards");
+            return wrong(
+                "no answer within 15 seconds",
+                "answer at once, also to what is refused; work on it afterwards",
+            );
         }
         Answer::Unreachable(_) => {
-            return wrong("the receiver takes no connection any more", "what came before this ended it: look into its log");
+            return wrong(
+                "the receiver takes no connection any more",
+                "what came before this ended it: look into its log",
+            );
         }
     };
     if after > SOON {
-        let hint = "store the event, answer, and work on it afterwards: an attempt ends after 10 seconds in all";
+        let hint =
+            "store the event, answer, and work on it afterwards: an attempt ends after 10 seconds in all";
         return wrong("answered, but too late", hint);
     }
     match (check.wants, status) {
         (Wants::Taken, 200..=299) | (Wants::Refused, 400..=499) | (Wants::Survived, 200..=499) => None,
-        (Wants::Taken, 300..=399) => wrong("redirected", "redirects are not followed: configure the address that answers"),
-        (Wants::Taken, 404 | 405) => wrong("there is nothing to post to", "is that the path of the receiver, and does it take POST?"),
+        (Wants::Taken, 300..=399) => {
+            wrong("redirected", "redirects are not followed: configure the address that answers")
+        }
+        (Wants::Taken, 404 | 405) => {
+            wrong("there is nothing to post to", "is that the path of the receiver, and does it take POST?")
+        }
         (Wants::Taken, _) => wrong("not taken", check.hint),
         (Wants::Refused, 200..=299) => wrong("taken, although anybody could have sent it", check.hint),
-        (Wants::Refused, _) => wrong("not refused with 400 to 499", "answer 401: a failure of the receiver's own hides that this is not genuine"),
+        (Wants::Refused, _) => wrong(
+            "not refused with 400 to 499",
+            "answer 401: a failure of the receiver's own hides that this is not genuine",
+        ),
         (Wants::Survived, _) => wrong("it broke the receiver", check.hint),
     }
 }
@@ -90,7 +104,9 @@ what is known of its number alone: see the receiver's guide";
 
 /// Why the command fails.
 pub(super) fn verdict(wrong: usize, asked: usize) -> String {
-    format!("the receiver handles {wrong} of {asked} wrongly\nhint: mend what is marked WRONG, then verify again")
+    format!(
+        "the receiver handles {wrong} of {asked} wrongly\nhint: mend what is marked WRONG, then verify again"
+    )
 }
 
 /// All of it, as JSON.
