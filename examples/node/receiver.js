@@ -7,6 +7,10 @@ import { Webhook, WebhookVerificationError } from "standardwebhooks";
 const LARGEST_BODY = 5_000_000; // bytes; the longest event has 4 MiB
 const MOST_REMEMBERED = 100_000;
 
+if (!process.env.WEBHOOK_SECRET) {
+  console.error("WEBHOOK_SECRET is not set; hint: it is the webhook's signing secret, whsec_...");
+  process.exit(1);
+}
 const verifier = new Webhook(process.env.WEBHOOK_SECRET);
 // In earnest: a table with a unique key, in one transaction with what is stored of the event.
 const seen = new Set();

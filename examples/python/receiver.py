@@ -5,6 +5,7 @@ Standard library and the official Standard Webhooks library; see README.md besid
 
 import os
 import sqlite3
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -12,7 +13,9 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 LARGEST_BODY = 5_000_000  # bytes; the longest event has 4 MiB
 
-verifier = Webhook(os.environ["WEBHOOK_SECRET"])
+NO_SECRET = "WEBHOOK_SECRET is not set; hint: it is the webhook's signing secret, whsec_..."
+
+verifier = Webhook(os.environ.get("WEBHOOK_SECRET") or sys.exit(NO_SECRET))
 lock = threading.Lock()
 database = sqlite3.connect(os.environ.get("DATABASE", "events.db"), check_same_thread=False)
 database.executescript("""

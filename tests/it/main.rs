@@ -3,6 +3,7 @@
 
 mod api;
 mod contract;
+mod examples;
 mod fuzz;
 mod graph;
 mod hostile;

@@ -21,6 +21,8 @@ const LARGEST_BODY: usize = 5_000_000;
 
 const MOST_REMEMBERED: usize = 100_000;
 
+const NO_SECRET: &str = "WEBHOOK_SECRET is not set; hint: it is the webhook's signing secret, whsec_...";
+
 struct App {
     verifier: Webhook,
     /// In earnest: a table with a unique key, in one transaction with what is stored of the event.
@@ -35,7 +37,9 @@ async fn receive(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -
     let sequence = headers.get("bellwether-sequence").and_then(|value| value.to_str().ok()?.parse().ok());
     let (Ok(event), Some(sequence)) = (Event::read(&body), sequence) else { return StatusCode::BAD_REQUEST };
     let is_test = headers.contains_key("bellwether-test");
-    let taken = once(&app.seen, &event.event_id, async { Ok::<_, Infallible>(take(&app, &event, sequence, is_test)) });
+    let taken = once(&app.seen, &event.event_id, async {
+        Ok::<_, Infallible>(take(&app, &event, sequence, is_test))
+    });
     match taken.await {
         Ok(what) => say(&format!("{} {sequence} {}", what.unwrap_or("repeated"), event.event_type)),
         Err(_) => return StatusCode::SERVICE_UNAVAILABLE, // it comes again
@@ -57,7 +61,8 @@ fn say(line: &str) {
 #[tokio::main(flavor = "current_thread")]
 #[expect(clippy::disallowed_methods, reason = "the configuration of this program is its environment")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let verifier = Webhook::new(&std::env::var("WEBHOOK_SECRET")?)?;
+    let secret = std::env::var("WEBHOOK_SECRET").map_err(|_| NO_SECRET)?;
+    let verifier = Webhook::new(&secret)?;
     let sequences = Mutex::new(Sequences::new(MOST_REMEMBERED));
     let app = App { verifier, seen: RecentIds::new(MOST_REMEMBERED), sequences };
     let port: u16 = std::env::var("PORT").unwrap_or("3000".to_owned()).parse()?;
