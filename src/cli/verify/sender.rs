@@ -18,12 +18,13 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, ClientConfig};
 use url::Url;
 
 use super::super::{Exit, Failure};
 use super::letter::{Letter, Posted};
+use crate::transport::tls;
 
 /// As long as a real attempt has, and the slow delivery needs.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -89,7 +90,7 @@ impl Sender {
             None => self.converse(TokioIo::new(stream), posted).await,
             Some((connector, name)) => match connector.connect(name.clone(), stream).await {
                 Ok(stream) => self.converse(TokioIo::new(stream), posted).await,
-                Err(error) => unreachable(error),
+                Err(error) => Answer::Unreachable(failed_tls(&error)),
             },
         }
     }
@@ -134,6 +135,12 @@ impl Sender {
         }
         request.body(Parts::new(posted))
     }
+}
+
+/// Why there is no TLS, in the words in which an owner is told of it.
+fn failed_tls(error: &std::io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    inner.map_or_else(|| error.to_string(), |inner| tls::reason(inner).to_owned())
 }
 
 /// How many parts a body is sent in.

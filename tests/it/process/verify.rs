@@ -18,8 +18,12 @@ use bellwether_receiver::{Delivery, Details, Refusal, Verifier};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::version;
 
 use super::running::{PATIENCE, binary};
+use crate::support::certs::Authority;
+use crate::support::hostile::{Hostile, ok, serve};
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const OTHER: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -186,5 +190,37 @@ async fn verify_says_in_words_what_is_wrong_and_where_a_secret_is_wanted() {
         assert_eq!(output.status.code(), Some(code), "{told}");
         assert!(told.contains(said), "{told}");
         assert!(!told.contains("tooshort"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verify_speaks_tls_and_says_in_words_why_it_can_not() {
+    let authority = Authority::new();
+    let identity = authority.issues("127.0.0.1", |_| {});
+    let acceptor = TlsAcceptor::from(identity.server(&[&version::TLS13], &[]));
+    let server = Hostile::plays(move |stream, log| {
+        let acceptor = acceptor.clone();
+        async move {
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                while serve(&mut stream, &log, &ok("taken")).await {}
+            }
+        }
+    })
+    .await;
+    let url = format!("https://{}/", server.at);
+    let file = authority.file();
+    let trusted = verify(&url, Some(SECRET), &["--ca-file", file.to_str().unwrap()]).await;
+    std::fs::remove_file(file).unwrap();
+    let shown = String::from_utf8(trusted.stdout).unwrap();
+    assert_eq!(trusted.status.code(), Some(10), "{shown}");
+    assert!(shown.starts_with("ok     genuine ") && shown.contains("WRONG  wrong-secret   200"), "{shown}");
+    let (plain, _up) = serves(Fault::None).await;
+    for (url, why) in [
+        (url, "is self-signed, of an unknown authority"),
+        (plain.replace("http:", "https:"), "does not speak TLS on this port"),
+    ] {
+        let output = verify(&url, Some(SECRET), &[]).await;
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(8) && told.contains(why), "{told}");
     }
 }
