@@ -30,6 +30,7 @@ mod serve;
 mod server;
 mod tail;
 mod trigger;
+mod verify;
 mod wabas;
 mod webhooks;
 
@@ -95,6 +96,8 @@ enum Command {
     Man(completions::ManArguments),
     /// Measure how fast this machine runs a server, beside the limit of the same machine
     Bench(bench::Arguments),
+    /// Ask a receiver of yours what it does with good, forged, stale, repeated and other deliveries
+    Verify(verify::Arguments),
 }
 
 /// The configuration of a server.
@@ -125,7 +128,8 @@ Exit codes:
   9  a part of the server ended that must not: start again
   10 the API key is missing, wrong, or may not do this
   11 there is no such account, webhook, event..
-  12 something that was looked at is not well";
+  12 something that was looked at is not well
+  13 the receiver handles a delivery wrongly";
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +160,8 @@ pub enum Exit {
     Missing = 11,
     /// Something that was looked at is not well.
     Unwell = 12,
+    /// The receiver handles a delivery wrongly.
+    Receiver = 13,
 }
 
 /// Why a command failed: what to say, and the exit code.
@@ -227,6 +233,7 @@ pub fn run() -> ExitCode {
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => completions::man(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
     };
     match ran {
         Ok(()) => ExitCode::SUCCESS,

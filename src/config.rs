@@ -3,6 +3,7 @@
 //! key that is misspelled must not silently mean its default. Nothing else in
 //! the program reads the environment.
 
+mod environment;
 mod exposed;
 mod failpoint;
 mod found;
@@ -24,6 +25,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::level_filters::LevelFilter;
 
+pub use environment::variable;
 pub use exposed::readable_by_all;
 pub use failpoint::EXIT_CODE as FAILPOINT_EXIT_CODE;
 pub use key_file::{check_key_file, secret_key};

@@ -197,7 +197,8 @@ const ABOUT: &str = "Delivers changes of WhatsApp business numbers to webhooks. 
 Two APIs: the native one under `/v1`, whose errors are RFC 9457 problems with a stable `code`, and the \
 8x8-compatible configuration of webhooks under `/api/v1`. Each operation names the roles of API keys that \
 may use it. Not described here, because they are no part of it: `/ingest/meta/{app}`, where Meta posts, and \
-`/healthz`, `/readyz` and `/metrics`.";
+`/healthz`, `/readyz` and `/metrics`; nor what webhooks get, which `/asyncapi.json` and \
+`/events.schema.json` describe.";
 
 fn scheme() -> SecurityScheme {
     let described = HttpBuilder::new()
@@ -212,6 +213,10 @@ All but GET needs the header `X-CSRF-Token` with it.";
     SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description("__Host-bellwether", about)))
 }
 
+/// What webhooks get, made from the types of the receiving crate.
+const EVENTS: &str = include_str!("../../docs/reference/events.schema.json");
+const WEBHOOK: &str = include_str!("../../docs/reference/asyncapi.json");
+
 const PAGE: &str = include_str!("../../assets/docs.html");
 const RENDERER: &[u8] = include_bytes!("../../assets/vendor/rapidoc-9.3.8.min.js");
 
@@ -220,14 +225,18 @@ const RENDERER: &[u8] = include_bytes!("../../assets/vendor/rapidoc-9.3.8.min.js
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src 'self' data:; \
 connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The document, and a page that renders it without any other host.
+/// The document, those of the events, and a page that renders it without any other host.
 pub(super) fn router(document: String) -> Router<App> {
     let document: Arc<str> = document.into();
     let json = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")];
+    let webhook = json.clone();
+    let schema = [(CONTENT_TYPE, "application/schema+json"), (CACHE_CONTROL, "no-cache")];
     let page = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, PAGE_POLICY)];
     let script = [(CONTENT_TYPE, "text/javascript; charset=utf-8"), (CACHE_CONTROL, "max-age=86400")];
     Router::new()
         .route("/openapi.json", get(move || async move { (json, document.to_string()) }))
+        .route("/events.schema.json", get(move || async move { (schema, EVENTS) }))
+        .route("/asyncapi.json", get(move || async move { (webhook, WEBHOOK) }))
         .route("/docs", get(move || async move { (page, PAGE) }))
         .route("/docs/rapidoc.js", get(move || async move { (script, RENDERER) }))
 }

@@ -120,7 +120,7 @@ pub(super) fn handshake_reason(error: &Error, asked: bool) -> &'static str {
 }
 
 /// Why TLS failed, in a fixed text for the customer.
-pub(super) fn reason(error: &Error) -> &'static str {
+pub fn reason(error: &Error) -> &'static str {
     if let Error::InvalidCertificate(certificate) = error {
         return certificate_reason(certificate);
     }

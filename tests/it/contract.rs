@@ -4,3 +4,4 @@
 mod events;
 mod intake;
 mod samples;
+mod schema;

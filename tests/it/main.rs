@@ -5,6 +5,7 @@ mod api;
 mod cli;
 mod contract;
 mod dashboard;
+mod examples;
 mod fuzz;
 mod graph;
 mod hostile;

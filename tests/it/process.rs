@@ -13,3 +13,4 @@ mod pauses;
 pub(crate) mod running;
 mod shutdown;
 mod unread;
+mod verify;

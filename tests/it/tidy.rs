@@ -20,10 +20,13 @@ use std::path::Path;
 
 use source::Source;
 
-/// What is built: the library, the program, the tests.
-const ROOTS: [(&str, bool); 4] = [
+/// What is built: the library, the program, the crate for receivers, the example, the tests.
+const ROOTS: [(&str, bool); 7] = [
     ("src/lib.rs", false),
     ("src/main.rs", false),
+    ("receiver/src/lib.rs", false),
+    ("examples/rust/src/main.rs", false),
+    ("examples/rust/tests/it.rs", true),
     ("tests/it/main.rs", true),
     ("tests/guided/src/main.rs", true),
 ];

@@ -107,6 +107,21 @@ async fn what_the_description_shows_as_an_example_works_as_it_is() {
     assert_eq!(house.post(&format!("/api/v1/accounts/{ACCOUNT}/webhooks"), alone).await.status, 200);
 }
 
+#[tokio::test]
+async fn what_webhooks_get_is_described_beside_it_and_every_reference_leads_somewhere() {
+    let house = House::empty();
+    for (path, kind, file) in [
+        ("/asyncapi.json", "application/json", "asyncapi.json"),
+        ("/events.schema.json", "application/schema+json", "events.schema.json"),
+    ] {
+        let answer = house.send("GET", path, None, "").await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, kind), "{path}");
+        let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/");
+        assert_eq!(answer.text, std::fs::read_to_string(format!("{committed}{file}")).unwrap());
+        references(&answer.json, &answer.json);
+    }
+}
+
 fn references(document: &Value, at: &Value) {
     match at {
         Value::Object(fields) => {
