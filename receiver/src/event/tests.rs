@@ -106,3 +106,19 @@ fn what_has_no_envelope_is_no_event() {
         assert!(refused.contains("hint:"), "{refused}");
     }
 }
+
+#[test]
+fn whatever_json_the_details_are_they_are_kept_as_they_were_written_and_no_bytes_fail() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/samples/json");
+    let mut kept = 0;
+    for file in std::fs::read_dir(corpus).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(Event::read(&bytes).is_err(), "none of them has an envelope");
+        let Ok(text) = std::str::from_utf8(&bytes) else { continue };
+        if serde_json::from_str::<&RawValue>(text).is_ok() {
+            read("account_update", text.trim());
+            kept += 1;
+        }
+    }
+    assert!(kept > 90, "{kept}");
+}
