@@ -124,16 +124,12 @@ impl Access {
             Some(file) => Profiles::load(file)?,
             None => Profiles::default(),
         };
-        match self.profile.as_ref().or(said.profile.as_ref()).or(kept.default.as_ref()) {
-            Some(name) => {
-                let name = name.clone();
-                kept.profiles.remove(&name).ok_or_else(|| unknown(&name, &kept))
-            }
-            None => {
-                said.api_key = None;
-                of_dev().unwrap_or_else(|| Err(Failure::new(Exit::Usage, NO_SERVER)))
-            }
+        if let Some(name) = self.profile.as_ref().or(said.profile.as_ref()).or(kept.default.as_ref()) {
+            let name = name.clone();
+            return kept.profiles.remove(&name).ok_or_else(|| unknown(&name, &kept));
         }
+        said.api_key = None;
+        of_dev().unwrap_or_else(|| Err(Failure::new(Exit::Usage, NO_SERVER)))
     }
 
     /// What a new profile is to be: address, key, authorities.
