@@ -39,7 +39,7 @@ async fn a_dry_run_counts_and_changes_nothing_and_a_replay_sends_each_again() {
     assert!(replayed.err.contains("deliveries cancel-replay"), "{}", replayed.err);
     receiver.has(5).await;
     assert_eq!(receiver.arrived().last().unwrap().number, "15550000002");
-    assert_eq!(shell.run(&["deliveries", "replay", "16384", "--json"]).await.json()["status"], "pending");
+    assert_eq!(shell.run(&["deliveries", "replay", "16384", "--json"]).await.json()["deliveryId"], "16384");
     receiver.has(6).await;
     let again = shell.run(&["deliveries", "replay", "16384", "--status", "exhausted"]).await;
     assert!(again.ill(2).contains("cannot be used with"), "one, or those that match: {}", again.err);

@@ -22,6 +22,8 @@ async fn a_backup_takes_the_stores_place_while_nothing_serves_and_sends_nothing_
     let mut shell = Shell::start(Some(&receiver.url)).await;
     shell.change("15550000001", "TIER_1K").await;
     receiver.has(1).await;
+    // Recorded, too: what is pending in a copy is sent again.
+    shell.caller.quiesce(&shell.running.base).await;
     let copied = shell.of_store(&["backup", "copy.db", "--json"]).await;
     assert_eq!(copied.json()["file"], "copy.db");
     assert!(copied.err.contains("bellwether restore FILE --replace"), "{}", copied.err);
