@@ -25,8 +25,12 @@ use crate::sim::world::{
 /// Writes that may wait.
 const QUEUE: usize = 16;
 
-/// Posts without waiting; the limit it says, if it was acknowledged.
-fn post(world: &World, n: u64, posting: &mut JoinSet<(StatusCode, Option<String>)>) {
+/// What became of a post: its status, the limit that it said if it was acknowledged, and
+/// how long the answer took.
+type Answered = (StatusCode, Option<String>, Duration);
+
+/// Posts without waiting.
+fn post(world: &World, n: u64, posting: &mut JoinSet<Answered>) {
     let limit = format!("TIER_{n}");
     let body = notification(EPOCH_MS / 1000, &[upgrade(n % 50, &limit)]);
     let request = Request::post("/ingest/meta/main")
@@ -35,11 +39,13 @@ fn post(world: &World, n: u64, posting: &mut JoinSet<(StatusCode, Option<String>
         .unwrap();
     let router = world.router();
     posting.spawn(async move {
+        let posted = Instant::now();
         let response = router.oneshot(request).await.unwrap();
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             assert_eq!(response.headers()["retry-after"], "5");
         }
-        (response.status(), (response.status() == StatusCode::OK).then_some(limit))
+        let status = response.status();
+        (status, (status == StatusCode::OK).then_some(limit), posted.elapsed())
     });
 }
 
@@ -65,17 +71,21 @@ async fn nothing_is_lost(world: &World, acknowledged: &BTreeSet<String>, sent: u
     assert!(unique.iter().all(known), "PHANTOM");
 }
 
-/// Tells what was acknowledged, and that all else was refused with a 503.
-async fn outcome(posting: JoinSet<(StatusCode, Option<String>)>) -> (BTreeSet<String>, usize) {
+/// Tells what was acknowledged, that all else was refused with a 503, and how long half
+/// of the answers and all but a hundredth took at most.
+async fn outcome(posting: JoinSet<Answered>) -> (BTreeSet<String>, usize, [Duration; 2]) {
     let mut refused = 0;
     let mut acknowledged = BTreeSet::new();
-    for (status, limit) in posting.join_all().await {
+    let mut took = Vec::new();
+    for (status, limit, duration) in posting.join_all().await {
+        took.push(duration);
         let expected = if limit.is_some() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         assert_eq!(status, expected);
         refused += usize::from(limit.is_none());
         acknowledged.extend(limit);
     }
-    (acknowledged, refused)
+    took.sort_unstable();
+    (acknowledged, refused, [took[took.len() / 2], took[took.len() * 99 / 100]])
 }
 
 /// From the end of the overload to the first that is taken again.
@@ -116,7 +126,7 @@ fn fault_52_a_burst_beyond_the_queue_is_refused_with_503_and_the_rest_is_kept() 
                 post(&world, sent, &mut posting);
                 sent += 1;
             }
-            let (acknowledged, refused) = outcome(posting).await;
+            let (acknowledged, refused, _) = outcome(posting).await;
             assert!(refused > 0 && !acknowledged.is_empty(), "{refused} refused");
             all.extend(acknowledged);
             // At once afterwards it takes what comes.
@@ -160,11 +170,15 @@ async fn fault_52_senders_that_wait_for_nobody_never_get_a_200_for_what_is_lost(
                 sent += 1;
             }
         }
-        let (mut acknowledged, refused) = outcome(posting).await;
+        let (mut acknowledged, refused, [half, most]) = outcome(posting).await;
         let goodput = f64::from(u32::try_from(acknowledged.len()).unwrap()) / began.elapsed().as_secs_f64();
         let taken = acknowledged.len();
         println!("{sent} sent, {refused} refused; {goodput:.0} taken a second, {rated:.0} without overload");
         assert!(refused as u64 > sent / 2, "this is overload: {refused} of {sent}");
+        println!("answered within {half:?}, 99 of 100 within {most:?}");
+        // Fault 51, at more than three times of what can be stored.
+        let quick = half <= Duration::from_millis(250) && most < Duration::from_secs(1);
+        assert!(quick || !long(), "{half:?}, {most:?}");
         let floor = if long() { 0.8 } else { 0.5 };
         assert!(goodput > rated * floor, "{goodput} a second, {rated} without overload");
         slow.store(false, Ordering::Relaxed);

@@ -134,7 +134,7 @@ async fn found(fault: Fault) -> (Vec<String>, usize) {
         })
         .collect();
     assert_eq!(report["wrong"], wrong.len());
-    assert_eq!(output.status.code(), Some(if wrong.is_empty() { 0 } else { 10 }), "{fault:?}: {report:#}");
+    assert_eq!(output.status.code(), Some(if wrong.is_empty() { 0 } else { 13 }), "{fault:?}: {report:#}");
     (wrong, checks.len())
 }
 
