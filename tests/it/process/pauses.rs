@@ -47,6 +47,8 @@ async fn fault_79_stopped_for_longer_than_an_attempt_or_a_lease_only_what_was_un
         failed += poster.metric(&running.base, &name).await;
     }
     assert!(failed <= IN_FLIGHT as u64, "{failed} attempts failed, with {IN_FLIGHT} under way");
+    let unseen = 150 + again - arrived.len();
+    assert!(unseen as u64 <= failed, "{unseen} attempts are counted that neither arrived nor failed");
 }
 
 /// Takes all but a hundredth of one core away from the process.

@@ -11,7 +11,7 @@ use crate::sim::world::tempdir::TempDir;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_77_a_start_into_a_backlog_goes_out_at_the_configured_pace_and_the_intake_goes_on() {
-    let (backlog, per_s) = if long() { (20_000, 1_000) } else { (1_000, 200) };
+    let (backlog, per_s) = if long() { (1_000_000, 2_000) } else { (1_000, 200) };
     let directory = TempDir::new();
     let (caller, receiver, ledger) = (Caller::new(), Receiver::start().await, Ledger::default());
     let mut paused = Running::start(directory.path(), &[("BELLWETHER_DELIVERY__PAUSED", "true")]);
